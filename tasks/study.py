@@ -1,0 +1,225 @@
+"""The study: one frozen specification of everything a credit run does.
+
+This is the form people fill in, in YAML or in the Prefect UI. It says what is wanted. What is *done*, and therefore
+what is hashed, are the resolved recipes of `tasks.recipe`: fields a study does not use never enter a digest.
+Lengths of training are in gradient steps, never in epochs over the data, so that every coalition gets the same work.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and a typo in a field's name is an error, not a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSpec(Section):
+    """Where the images are and whose they are (the Hugging Face `imagefolder` convention)."""
+
+    url: str = Field(
+        default="data/openmoji",
+        min_length=1,
+        description="Folder or fsspec URL with the images and metadata.csv, .jsonl or .parquet; "
+        "without a metadata file each sub-folder is a contributor.",
+    )
+    contributor_column: str = Field(
+        default="contributor",
+        description="Column that names an image's owner, or owners with shares: alice:0.7;bob:0.3.",
+    )
+    date_column: str = Field(
+        default="date",
+        description="Optional column with an ISO date; decides who was first when two contributors own equal images.",
+    )
+    only: list[str] = Field(default=[], description="Restrict the study to these contributors; empty means all.")
+    minimum_images: int = Field(default=10, ge=1, description="Contributors with fewer training images are 'small'.")
+    small_contributors: Literal["merge", "drop", "keep"] = Field(
+        default="merge", description="What to do with small contributors: merge them into one, drop or keep them."
+    )
+    heldout_fraction: float = Field(
+        default=0.2, gt=0, lt=0.9, description="Share of the images never trained on; chosen by hash, frozen per epoch."
+    )
+    heldout_salt: str = Field(default="heldout", description="Changes which images are held out.")
+    maximum_megapixels: float = Field(
+        default=100, gt=0, description="Larger images are refused as decompression bombs."
+    )
+
+
+class ModelSpec(Section):
+    """The reference model: a DDPM trained on everybody's data, or a diffusers pipeline that exists already."""
+
+    pretrained: str | None = Field(
+        default=None, description="Path or hub id of a diffusers DDPM pipeline; empty means: train one."
+    )
+    resolution: int = Field(default=16, ge=8, le=1024, description="Side of the square images, in pixels.")
+    channels: list[int] = Field(default=[16, 32, 64], min_length=1, description="Channels of each level of the U-Net.")
+    layers_per_block: int = Field(default=1, ge=1, le=4, description="Residual layers in each block.")
+    attention_levels: list[int] = Field(default=[], description="Levels that have self-attention, 0 is the finest.")
+    norm_groups: int = Field(default=8, ge=1, description="Groups of the group normalisation; divides all channels.")
+    noise_steps: int = Field(default=1000, ge=10, le=10000, description="Diffusion timesteps T.")
+    beta_schedule: Literal["linear", "squaredcos_cap_v2"] = Field(
+        default="squaredcos_cap_v2", description="Noise schedule of DDPMScheduler."
+    )
+    train_steps: int = Field(default=1500, ge=1, description="Gradient steps of the reference training.")
+    batch_size: int = Field(default=64, ge=1, description="Images in a batch.")
+    learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate, with warm-up and cosine decay.")
+    ema_decay: float = Field(default=0.995, ge=0, lt=1, description="Decay of the weights' moving average.")
+    seed: int = Field(default=0, ge=0, description="Seed of initial weights, batches and noise.")
+
+    @model_validator(mode="after")
+    def _shapes_fit(self) -> ModelSpec:
+        bad = [c for c in self.channels if c % self.norm_groups]
+        if bad:
+            raise ValueError(f"model.channels {bad} are not divisible by model.norm_groups {self.norm_groups}")
+        if self.resolution % 2 ** (len(self.channels) - 1):
+            raise ValueError(
+                f"model.resolution {self.resolution} cannot be halved {len(self.channels) - 1} times; "
+                "use fewer levels in model.channels or another resolution"
+            )
+        if any(not 0 <= level < len(self.channels) for level in self.attention_levels):
+            raise ValueError(f"model.attention_levels must lie in 0..{len(self.channels) - 1}")
+        return self
+
+
+class PruningSpec(Section):
+    """One-time structured pruning of the reference, and recovery training on everybody's data."""
+
+    ratio: float = Field(default=0.3, ge=0, lt=1, description="Share of channels removed; 0 means: do not prune.")
+    importance: Literal["magnitude", "taylor"] = Field(
+        default="magnitude", description="How channels are ranked: magnitude (the paper's) or Taylor."
+    )
+    recovery_steps: int = Field(default=300, ge=0, description="Gradient steps of recovery training.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate of recovery training.")
+
+
+class CoalitionSpec(Section):
+    """How a coalition is realised as a model."""
+
+    mode: Literal["finetune", "retrain"] = Field(
+        default="finetune",
+        description="finetune: from the pruned weights (the paper's sFT). retrain: from random weights, same shape.",
+    )
+    steps: int = Field(default=150, ge=1, description="Gradient steps on the coalition's images.")
+    retrain_steps: int = Field(default=1000, ge=1, description="Gradient steps when mode is retrain.")
+    batch_size: int = Field(default=64, ge=1, description="Images in a batch.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate, with warm-up and cosine decay.")
+    baseline: Literal["untrained", "base"] = Field(
+        default="untrained",
+        description="What the empty coalition is: untrained weights in the pruned shape, or the model given as "
+        "'pretrained' (pruned, but never trained on contributors' data).",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of fine-tuning shared by all coalitions.")
+    audit_seeds: list[int] = Field(
+        default=[1, 2], description="Further seeds under which a few coalitions are repeated, to measure the noise."
+    )
+    audit_coalitions: int = Field(default=4, ge=0, le=64, description="How many coalitions are repeated.")
+
+
+class SamplingSpec(Section):
+    """How images are drawn from a coalition's model, for the properties that need samples."""
+
+    sampler: Literal["ddim", "dpmsolver++"] = Field(default="ddim", description="Few-step sampler.")
+    steps: int = Field(default=20, ge=1, le=1000, description="Steps of the sampler.")
+    images: int = Field(default=256, ge=2, description="Images a coalition; one count for the whole study.")
+    batch_size: int = Field(default=64, ge=1, description="Images sampled at a time; changes memory, not results.")
+    seed: int = Field(default=0, ge=0, description="Seed of the starting noise of image number 0, 1, 2, …")
+
+
+class PropertiesSpec(Section):
+    """Which global properties of the model contributors are credited for."""
+
+    names: list[str] = Field(
+        default=["heldout_loss", "frechet_lite", "cluster_entropy", "colourfulness"],
+        min_length=1,
+        description="fid, frechet_lite, inception_score, inception_score_lite, cluster_entropy, heldout_loss, "
+        "colourfulness, or your own as module:function.",
+    )
+    feature_size: int = Field(default=96, ge=32, le=512, description="Side to which images are scaled for features.")
+    frechet_components: int = Field(
+        default=32, ge=2, description="Principal components of the features kept by frechet_lite."
+    )
+    clusters: int = Field(default=12, ge=2, description="Clusters of cluster_entropy.")
+    heldout_timesteps: int = Field(default=10, ge=1, description="Noise levels at which heldout_loss is averaged.")
+    inception_weights: str | None = Field(
+        default=None, description="File of clean-fid's Inception weights; empty means: clean-fid fetches them."
+    )
+
+    @field_validator("names")
+    @classmethod
+    def _no_repeats(cls, names: list[str]) -> list[str]:
+        if len(set(names)) != len(names):
+            raise ValueError(f"properties.names holds repeats: {names}")
+        return names
+
+
+class EstimationSpec(Section):
+    """How credits are estimated from evaluations."""
+
+    budget: int = Field(
+        default=80, ge=4, description="Evaluations besides the audit's, the empty and the grand coalition included."
+    )
+    design: Literal["default", "kernelshap"] = Field(
+        default="default", description="default: balanced, paired, stratified. kernelshap: the paper's iid draw."
+    )
+    estimator: Literal["default", "kernelshap_sizes", "kernelshap"] = Field(
+        default="default", description="kernelshap is the paper's estimator, exactly."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of the draw of coalitions.")
+
+
+class ExecutionSpec(Section):
+    """Where the work is done. Nothing here changes a result, so nothing here enters a digest."""
+
+    mode: Literal["inline", "processes"] = Field(
+        default="processes", description="inline: one by one in this process. processes: all cores of this machine."
+    )
+    workers: int = Field(default=0, ge=0, le=256, description="Worker processes; 0 means one a core.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where models run.")
+    retries: int = Field(default=2, ge=0, le=10, description="Retries of an evaluation whose worker died.")
+    failure_tolerance: float = Field(
+        default=0.05, ge=0, lt=1, description="Share of failed evaluations above which the run fails."
+    )
+    keep_weights_below_mb: float = Field(
+        default=64, ge=0, description="Fine-tuned weights up to this size are kept, so that later properties need "
+        "no new training."
+    )
+    checkpoint_seconds: float = Field(default=20, gt=0, description="How often the reference training is saved.")
+
+
+class Study(Section):
+    """One frozen specification: whose data, which model, which properties, how credits are estimated."""
+
+    name: str = Field(
+        default="openmoji", description="Name of the study: lower case letters, digits and dashes."
+    )
+    data: DataSpec = DataSpec()
+    model: ModelSpec = ModelSpec()
+    pruning: PruningSpec = PruningSpec()
+    coalition: CoalitionSpec = CoalitionSpec()
+    sampling: SamplingSpec = SamplingSpec()
+    properties: PropertiesSpec = PropertiesSpec()
+    estimation: EstimationSpec = EstimationSpec()
+    execution: ExecutionSpec = ExecutionSpec()
+
+    @field_validator("name")
+    @classmethod
+    def _safe_name(cls, name: str) -> str:
+        # The name becomes a folder in the store and a part of artifact keys.
+        if not NAME.fullmatch(name):
+            raise ValueError("study.name must be lower case letters, digits and dashes, at most 63, no dash first")
+        return name
+
+    @model_validator(mode="after")
+    def _base_needs_pretrained(self) -> Study:
+        if self.coalition.baseline == "base" and self.model.pretrained is None:
+            raise ValueError("coalition.baseline 'base' needs model.pretrained; use 'untrained' for a model trained here")
+        if self.coalition.seed in self.coalition.audit_seeds:
+            raise ValueError("coalition.audit_seeds must differ from coalition.seed")
+        return self
