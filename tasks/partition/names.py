@@ -1,0 +1,51 @@
+"""Contributors' names: one spelling for one name, and which names are refused.
+
+Names reach reports, file names of plots and object keys, so what could leave a folder or disguise itself on a page is
+refused here, once, instead of being escaped in every place (which is done too).
+"""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+
+LONGEST = 200
+# Format characters that change the order or the look of what surrounds them; U+200C and U+200D stay, because real
+# names in Persian, Hindi and others need them.
+_JOINERS = {"\u200c", "\u200d"}
+_FORBIDDEN_CATEGORIES = {
+    "Cc": "a control character",
+    "Cs": "half of a surrogate pair",
+    "Co": "a private-use character",
+    "Cf": "an invisible or direction-changing character",
+    "Zl": "a line separator",
+    "Zp": "a paragraph separator",
+}
+
+
+def clean(name: str) -> str:
+    """`name` in Unicode's composed form (NFC) without surrounding white space, so one name has one spelling."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def unsafe(name: str) -> str | None:
+    """Why a cleaned name is refused, as the end of the sentence "the name …", or None if it is fine."""
+    if not name:
+        return "is empty"
+    if len(name) > LONGEST:
+        return f"is longer than {LONGEST} characters"
+    if "/" in name or "\\" in name:
+        return "looks like a path (it holds a slash)"
+    if name.startswith("."):
+        return "starts with a dot"
+    for character in name:
+        category = unicodedata.category(character)
+        if category in _FORBIDDEN_CATEGORIES and character not in _JOINERS:
+            return f"holds {_FORBIDDEN_CATEGORIES[category]} (U+{ord(character):04X})"
+    return None
+
+
+def closest(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three of the `known` names that look most like `name`, best first."""
+    return difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.4)
