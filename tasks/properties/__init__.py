@@ -1,0 +1,34 @@
+"""Global properties of a generative model: what contributors are credited for.
+
+Public face: `resolve_property` turns a name from the study into a `Property`; `global_property` makes a user's own
+function one. The rest are the nouns a property is computed from.
+"""
+
+from tasks.properties.networks import (
+    EfficientNetLite,
+    FeatureNetwork,
+    Features,
+    Inception,
+    efficientnet_lite,
+    inception,
+)
+from tasks.properties.registry import global_property, registered, registered_properties, resolve_property
+from tasks.properties.types import Denoiser, Property, RealImages, Samples, Statistics
+
+__all__ = [
+    "Denoiser",
+    "EfficientNetLite",
+    "FeatureNetwork",
+    "Features",
+    "Inception",
+    "Property",
+    "RealImages",
+    "Samples",
+    "Statistics",
+    "efficientnet_lite",
+    "global_property",
+    "inception",
+    "registered",
+    "registered_properties",
+    "resolve_property",
+]
