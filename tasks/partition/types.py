@@ -1,0 +1,75 @@
+"""The nouns of the first step: what was found, whose it is, and what was wrong with it.
+
+folder + metadata ──▶ Image (one accepted row) ──▶ Contributor (one player of the game)
+                 └──▶ Problem (everything left out, converted or merely remarkable, by name)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Action = Literal["left out", "kept", "merged", "converted"]
+Shares = tuple[tuple[str, float], ...]  # (contributor, share), sorted by contributor
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One remark on the data; nothing is left out or changed without one."""
+
+    subject: str  # file name or contributor name as found, never escaped: whoever prints it escapes it
+    kind: str  # slug, such as unreadable or duplicate-across
+    reason: str  # one sentence for people; names inside are quoted by repr, so that it is safe to log
+    action: Action
+
+
+@dataclass(frozen=True)
+class Image:
+    """One accepted row of the data set."""
+
+    file_name: str
+    digest: str  # sha256 (hex) over width, height and RGB bytes as decoded, before any resizing
+    shares: Shares  # after merging and dropping; sums to less than one where an owner was dropped
+    date: str | None  # ISO 8601, as found
+    heldout: bool
+
+
+@dataclass(frozen=True)
+class Contributor:
+    """One player. Counts are sums of shares: half an image is 0.5."""
+
+    name: str
+    images: float  # over training images
+    heldout: float  # over held-out images
+    pro_rata: float  # images / total images of all contributors
+    fingerprint: str  # sha256 (hex) over the sorted (digest, share, prompt) of its training images
+    merged: tuple[str, ...] = ()  # the names merged into this contributor
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Images by owner, ready for training: m distinct training images, k distinct held-out ones, n contributors."""
+
+    contributors: tuple[Contributor, ...]  # sorted by name
+    images: tuple[Image, ...]  # sorted by (digest, file_name)
+    problems: tuple[Problem, ...]
+    train_digests: tuple[str, ...]  # distinct, sorted: the rows of ownership and train_pixels
+    heldout_digests: tuple[str, ...]  # distinct, sorted: the rows of heldout_pixels
+    ownership: np.ndarray  # float64 [m, n], sum of shares over equal images, so that duplicates count
+    train_pixels: np.ndarray  # uint8 [m, r, r, 3]
+    heldout_pixels: np.ndarray  # uint8 [k, r, r, 3]
+
+
+class DataError(ValueError):
+    """The data cannot be used as they are; the message lists every problem found so far."""
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        self.problems = tuple(problems)
+        lines = [message]
+        if problems:
+            lines.append(f"{len(problems)} problems were found:")
+            lines += [f"- {p.kind} {p.subject!r}: {p.reason} ({p.action})" for p in problems]
+        super().__init__("\n".join(lines))
