@@ -1,0 +1,121 @@
+"""What people see in Prefect's own pages: one table for each property and one Markdown page.
+
+Prefect keeps artifacts in its database, so the page stays under 200 kB; the report holds everything. Nothing here
+imports Prefect.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tasks.publish import numbers, plots, text
+from tasks.publish.numbers import Scale
+from tasks.publish.tables import LEVEL, Separation, cautions, ranks, share_note, shares
+from tasks.publish.types import PropertyResult, StatementData
+
+LIMIT = 200_000  # bytes of one Markdown artifact
+_TOP, _BOTTOM = 15, 5
+
+
+def artifact_table(result: PropertyResult, data: StatementData) -> list[dict[str, Any]]:
+    """Rows for `create_table_artifact`, best first; cells are numbers or plain text, never NaN."""
+    credits = result.credits
+    low, high = credits.excess_interval(LEVEL)
+    excess_scale = Scale.of(credits.excess, (high - low) / 2)
+    credit_low, credit_high = credits.interval(LEVEL)
+    credit_scale = Scale.of(credits.values, (credit_high - credit_low) / 2)
+    share, rank = shares(result)[0], ranks(result)
+    rows: list[dict[str, Any]] = []
+    for i in np.argsort(-np.asarray(credits.values), kind="stable"):
+        contributor = data.partition.contributors[i]
+        rows.append(
+            {
+                "rank": int(rank[i]),
+                "contributor": text.plain(contributor.name),
+                "images": round(contributor.images, 2),
+                "share of data": numbers.percent(contributor.pro_rata),
+                "excess": excess_scale.round(credits.excess[i]),
+                "from (90 %)": excess_scale.round(low[i]),
+                "to (90 %)": excess_scale.round(high[i]),
+                "credit": credit_scale.round(credits.values[i]),
+                "share": numbers.percent(float(share[i])),
+            }
+        )
+    return rows
+
+
+def artifact_markdown(data: StatementData) -> str:
+    """The page of a run: for each property the verdict, the plot and the first contributors, within `LIMIT` bytes."""
+    head = [
+        f"# Credit statement: {text.markdown(data.study.name)}",
+        f"Run {text.markdown(data.run)}, {text.markdown(data.created)}. "
+        f"{len(data.partition.contributors)} contributors, {len(data.evaluations)} evaluations. "
+        "The full statement is report.html beside the tables in the store.",
+        *(f"> {_prose(caution)}" for caution in cautions(data)),
+    ]
+    foot = [
+        "Excess is a contributor's credit above an equal share, in the property's unit; more is always better. "
+        "Intervals are 90 % and conditional on this epoch and seed."
+    ]
+    if data.attribution.strip():
+        foot.append(_prose(text.shorten(" ".join(data.attribution.split()), 2000)))
+    texts = [_property(data, result) for result in data.results]
+    pictures = [_picture(data, result, number) for number, result in enumerate(data.results, 1)]
+    room = LIMIT - sum(len(part.encode()) + 2 for part in [*head, *foot, *texts])
+    body: list[str] = []
+    for words, picture in zip(texts, pictures, strict=True):
+        if len(picture) + 200 <= room:
+            room -= len(picture) + 2
+            body += [words, picture]
+        else:
+            body += [words, "(The plot is left out here to keep this page small; it is in report.html.)"]
+            room -= 100
+    return "\n\n".join([*head, *body, *foot]) + "\n"
+
+
+def _property(data: StatementData, result: PropertyResult) -> str:
+    credits = result.credits
+    separation = Separation.of(result)
+    low, high = credits.excess_interval(LEVEL)
+    scale = Scale.of(credits.excess, (high - low) / 2)
+    share, rank = shares(result)[0], ranks(result)
+    unit = " ".join(filter(None, (scale.suffix, result.unit)))
+    order = np.argsort(-np.asarray(credits.values), kind="stable")
+    lines = [
+        f"## {text.markdown(text.title(result.name))}",
+        "",
+        f"{separation.apart:,} of {separation.pairs:,} pairs of contributors can be told apart.",
+        "",
+        f"| rank | contributor | share of data | excess ({text.markdown(unit)}) | 90 % interval | share |",
+        "|---:|:---|---:|---:|:---:|---:|",
+    ]
+    rows, left_out = plots.shown(order, _TOP, _BOTTOM)
+    for place, i in enumerate(rows):
+        if left_out and place == _TOP:
+            lines.append(f"| … | {left_out} more in the table artifact | | | | |")
+        contributor = data.partition.contributors[i]
+        interval = (
+            f"{scale.write(low[i], sign=True)} to {scale.write(high[i], sign=True)}"
+            if np.isfinite(high[i] - low[i])
+            else "no interval"
+        )
+        lines.append(
+            f"| {rank[i]} | {text.markdown(contributor.name)} | {numbers.percent(contributor.pro_rata)} "
+            f"| {scale.write(credits.excess[i], sign=True)} | {interval} | {numbers.percent(float(share[i]))} |"
+        )
+    if note := share_note(result):
+        lines += ["", f"> {_prose(note)}"]
+    return "\n".join(lines)
+
+
+def _picture(data: StatementData, result: PropertyResult, number: int) -> str:
+    svg = plots.credits_plot(data, result, prefix=f"p{number}", top=_TOP, bottom=_BOTTOM)
+    alternative = text.markdown(f"Excess credits for {text.title(result.name)}")
+    return f"![{alternative}]({plots.data_uri(svg, 'image/svg+xml')})"
+
+
+def _prose(sentence: str) -> str:
+    """Our own sentence, in which a name or a unit may be hostile."""
+    return text.markdown(sentence, limit=len(sentence) * 12)

@@ -1,0 +1,231 @@
+"""report.html: the page for people who are paid by these numbers.
+
+One file, no script, no address to fetch from; a content policy in its head forbids both, should a name ever slip
+through escaping. The template beside this file lays out; this file decides what is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from tasks.publish import numbers, plots, sections, text
+from tasks.publish.numbers import Scale
+from tasks.publish.tables import LEVEL, Separation, cautions, ranks, share_note, shares
+from tasks.publish.types import PropertyResult, StatementData
+
+MATRIX_LIMIT = 15  # contributors up to which the matrix of P(i > j) is shown
+LONG_TABLE = 40  # contributors above which a table scrolls in its own frame
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contributor in the table of one property, written out."""
+
+    rank: int
+    rank_range: str
+    name: Markup
+    images: str
+    pro_rata: str
+    credit: str
+    credit_interval: str
+    excess: str
+    excess_interval: str
+    share: str
+    tone: str  # above | below | open: where the excess interval lies
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One probability P(row > column) as text and as the strength of its colour."""
+
+    value: str
+    tone: str
+    strength: float
+
+
+@dataclass(frozen=True)
+class PropertyView:
+    """All that the report says about one property."""
+
+    anchor: str
+    title: str
+    result: PropertyResult
+    plot: Markup
+    plot_left_out: int
+    credit_head: str
+    excess_head: str
+    rows: list[Row]
+    long: bool
+    has_shares: bool
+    share_note: str | None
+    pairs: int
+    apart: int
+    verdict: str
+    matrix: list[tuple[int, Markup, list[Cell]]]
+    signal: list[tuple[str, str, str]]  # what, how much, what it means
+
+
+def report_html(data: StatementData) -> bytes:
+    """The report as UTF-8 HTML; the same data give the same bytes."""
+    template = _ENVIRONMENT.get_template("report.html.j2")
+    grid = plots.sample_grid(data.reference_samples)
+    page = template.render(
+        data=data,
+        study=data.study,
+        contributors=len(data.partition.contributors),
+        properties=[property_view(data, result, number) for number, result in enumerate(data.results, 1)],
+        cautions=cautions(data),
+        samples=plots.data_uri(grid, "image/png") if grid else None,
+        pruning=sections.pruning(data),
+        cost_bars=sections.cost_bars(data),
+        evaluation_bars=sections.evaluation_bars(data),
+        evaluation_counts=sections.evaluation_counts(data),
+        failed=sections.failed(data),
+        problems=sections.problems(data),
+        merged=sections.merged(data),
+        dropped=sections.dropped(data),
+        provenance=sections.provenance(data),
+        settings=sections.settings(data),
+        numbers=numbers,
+        plain=text.plain,
+        colours={"above": plots.ABOVE, "below": plots.BELOW, "open": plots.OPEN},
+        top=plots.TOP,
+        bottom=plots.BOTTOM,
+    )
+    return page.encode("utf-8", "backslashreplace")
+
+
+def property_view(data: StatementData, result: PropertyResult, number: int) -> PropertyView:
+    """Write out one property; `number` counts from 1 and keeps ids in the page apart."""
+    anchor = f"property-{number}"
+    separation = Separation.of(result)
+    order = np.argsort(-np.asarray(result.credits.values), kind="stable")
+    rows, credit_head, excess_head = _rows(data, result, separation, order)
+    return PropertyView(
+        anchor=anchor,
+        title=text.title(result.name),
+        result=result,
+        plot=Markup(plots.credits_plot(data, result, prefix=anchor)),
+        plot_left_out=plots.shown(order)[1],
+        credit_head=credit_head,
+        excess_head=excess_head,
+        rows=rows,
+        long=len(rows) > LONG_TABLE,
+        has_shares=bool(np.isfinite(shares(result)[0]).all()),
+        share_note=share_note(result),
+        pairs=separation.pairs,
+        apart=separation.apart,
+        verdict=_verdict(rows, separation),
+        matrix=_matrix(data, separation, order),
+        signal=_signal(result),
+    )
+
+
+def _rows(
+    data: StatementData, result: PropertyResult, separation: Separation, order: np.ndarray
+) -> tuple[list[Row], str, str]:
+    credits = result.credits
+    low, high = credits.interval(LEVEL)
+    excess_low, excess_high = credits.excess_interval(LEVEL)
+    credit_scale = Scale.of(credits.values, (high - low) / 2)
+    excess_scale = Scale.of(credits.excess, (excess_high - excess_low) / 2)
+    share, rank = shares(result)[0], ranks(result)
+    rows = []
+    for i in order:
+        contributor = data.partition.contributors[i]
+        rows.append(
+            Row(
+                rank=int(rank[i]),
+                rank_range=_range(int(separation.best[i]), int(separation.worst[i])),
+                name=text.html(contributor.name),
+                images=numbers.count(contributor.images),
+                pro_rata=numbers.percent(contributor.pro_rata),
+                credit=credit_scale.write(credits.values[i]),
+                credit_interval=_interval(credit_scale, low[i], high[i]),
+                excess=excess_scale.write(credits.excess[i], sign=True),
+                excess_interval=_interval(excess_scale, excess_low[i], excess_high[i], sign=True),
+                share=numbers.percent(float(share[i])),
+                tone="above" if excess_low[i] > 0 else "below" if excess_high[i] < 0 else "open",
+            )
+        )
+    return rows, credit_scale.suffix, excess_scale.suffix
+
+
+def _range(best: int, worst: int) -> str:
+    return str(best) if best == worst else f"{best}–{worst}"
+
+
+def _interval(scale: Scale, low: float, high: float, *, sign: bool = False) -> str:
+    if not np.isfinite(high - low):
+        return "no interval"
+    return f"{scale.write(low, sign=sign)} to {scale.write(high, sign=sign)}"
+
+
+def _verdict(rows: list[Row], separation: Separation) -> str:
+    above, below = (sum(row.tone == tone for row in rows) for tone in ("above", "below"))
+    return (
+        f"{above} of {len(rows)} contributors are surely above an equal share, {below} surely below; "
+        f"{separation.apart:,} of {separation.pairs:,} pairs can be told apart."
+    )
+
+
+def _matrix(data: StatementData, separation: Separation, order: np.ndarray) -> list[tuple[int, Markup, list[Cell]]]:
+    if len(order) > MATRIX_LIMIT:
+        return []
+    lines = []
+    for place, i in enumerate(order, 1):
+        cells = []
+        for j in order:
+            p = float(separation.probability[i, j])
+            shown = "" if i == j else ">99" if p > 0.995 else "<1" if p < 0.005 else f"{100 * p:.0f}"
+            cells.append(Cell(shown, "above" if p > 0.5 else "below", round(abs(2 * p - 1) ** 2, 2)))
+        lines.append((place, text.html(data.partition.contributors[i].name, 24), cells))
+    return lines
+
+
+def _signal(result: PropertyResult) -> list[tuple[str, str, str]]:
+    """What was measured, how noisy it is, and what that means; values in the property's unit."""
+    credits, unit = result.credits, text.plain(result.unit)
+    empty, grand = numbers.alike(result.sign * credits.empty, result.sign * credits.grand, digits=4)
+    spread, noise = numbers.alike(result.spread, result.seed_noise, digits=3)
+    gap, gap_se = numbers.alike(credits.efficiency_gap, credits.efficiency_gap_se, digits=2)
+    enough = "fewer than three a contributor: a low budget" if credits.low_budget else "three a contributor or more"
+    rows = [
+        ("Evaluations used", numbers.count(credits.n_evaluations), f"{enough}; estimator: {credits.estimator}"),
+        ("Baseline, v(∅)", f"{empty} {unit}", "raw value of the model of no contributor"),
+        ("Everybody, v(N)", f"{grand} {unit}", "raw value of the pruned model fine-tuned on everybody's images"),
+        ("Spread between coalitions", f"{spread} {unit}", "standard deviation over the coalitions evaluated: the signal"),
+    ]
+    if result.seed_noise is None:
+        rows.append(("Noise between seeds", "not measured", "no coalition was repeated under another seed"))
+    else:
+        ratio = result.seed_noise / result.spread if result.spread > 0 else float("inf")
+        part = f"{numbers.percent(ratio, 0)} of the spread" if np.isfinite(ratio) else "the coalitions do not differ"
+        rows.append(("Noise between seeds", f"{noise} {unit}", f"{part}; from {result.audit_rows} repeated evaluations"))
+    correlation = result.seed_correlation
+    rows += [
+        (
+            "Correlation of seeds",
+            "not measured" if correlation is None else numbers.alone(correlation, 2),
+            "1 means that another seed would order the coalitions the same way; 0, not at all",
+        ),
+        (
+            "Efficiency gap",
+            f"{gap} ± {gap_se} {unit}",
+            "sum of the credits less v(N) − v(∅), with its standard error; zero where the estimator enforces it",
+        ),
+    ]
+    return rows

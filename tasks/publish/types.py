@@ -1,0 +1,77 @@
+"""What a statement is made from: everything the earlier steps found out, in one frozen record.
+
+The publish step computes no credit. It is handed finished results and says them to people, so all that it
+needs is here, and nothing here can reach a store, a server or a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from tasks.partition import Partition
+    from tasks.shapley import Credits
+    from tasks.study import Study
+
+
+@dataclass(frozen=True)
+class PropertyResult:
+    """The credits for one property, with how much of what was measured is signal.
+
+    Values in `credits` are sign × raw, so that more is always better. `spread`, `seed_noise` are standard
+    deviations in the property's unit: between the coalitions of the design, and between seeds of one coalition
+    after each seed's main effect is removed (None where no coalition was repeated).
+    """
+
+    name: str
+    sign: int
+    unit: str
+    description: str
+    credits: Credits
+    spread: float
+    seed_noise: float | None
+    seed_correlation: float | None
+    audit_rows: int
+
+
+@dataclass(frozen=True)
+class StatementData:
+    """All that one statement says.
+
+    evaluations: one row an evaluation; columns role (design|baseline|grand|audit), seed, size, members, cached,
+        failure, one column of raw values for each property, `*_seconds`, keys, and one bool column
+        "in:<contributor>" each.
+    reference_samples: uint8 [k, r, r, 3].
+    pruning: rows of model, parameters, macs, seconds_per_step, heldout_loss.
+    costs: seconds by step, and the counts evaluations_cached, evaluations_new, evaluations_failed.
+    Raises ValueError where the results do not fit the contributors.
+    """
+
+    study: Study
+    run: str
+    created: str
+    partition: Partition
+    results: tuple[PropertyResult, ...]
+    evaluations: pd.DataFrame
+    reference_samples: np.ndarray
+    pruning: list[dict[str, Any]]
+    costs: Mapping[str, float]
+    manifest: Mapping[str, Any]
+    attribution: str
+
+    def __post_init__(self) -> None:
+        n = len(self.partition.contributors)
+        for result in self.results:
+            if len(result.credits.values) != n:
+                raise ValueError(
+                    f"the credits for {result.name} are of {len(result.credits.values)} contributors, "
+                    f"but the partition holds {n}"
+                )
+        names = [result.name for result in self.results]
+        if len(set(names)) != len(names):
+            raise ValueError(f"a property appears twice in the results: {names}")
