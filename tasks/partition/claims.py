@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from tasks.partition import dates
 from tasks.partition.folder import METADATA, Folder, relative_path
 from tasks.partition.metadata import Row, find_metadata, read_rows
-from tasks.partition.names import clean, unsafe
+from tasks.partition.names import clean, quoted, unsafe
 from tasks.partition.shares import ShareError, parse_shares
 from tasks.partition.types import DataError, Problem, Shares
 from tasks.study import DataSpec
@@ -106,14 +106,16 @@ def _from_rows(rows: list[Row], folder: Folder, claims: Claims) -> None:
     for row in rows:
         if not isinstance(row.file_name, str):
             empty = row.file_name is None
-            reason = f"{row.where} has {'no file_name' if empty else f'the file_name {row.file_name!r}, not a text'}"
+            reason = (
+                f"{row.where} has {'no file_name' if empty else f'the file_name {quoted(row.file_name)}, not a text'}"
+            )
             claims.refuse(row.where, "no-file-name" if empty else "wrong-type", reason)
             continue
         try:
             by_file[relative_path(row.file_name)].append(row)
         except ValueError as error:
             kind = "unsafe-path" if row.file_name.strip() else "no-file-name"
-            claims.refuse(row.file_name or row.where, kind, f"{row.where}: file_name {row.file_name!r} {error}")
+            claims.refuse(row.file_name or row.where, kind, f"{row.where}: file_name {quoted(row.file_name)} {error}")
     unsafe_files: dict[str, list[str]] = defaultdict(list)
     unlike = {name.casefold(): name for name in folder.files}
     for name, listed in sorted(by_file.items()):
@@ -150,12 +152,12 @@ def _owners(name: str, row: Row, claims: Claims) -> Shares | None:
     if cell is None or cell != cell:
         cell = ""
     if not isinstance(cell, str):
-        claims.refuse(name, "wrong-type", f"{row.where}: the owner of {name!r} is {cell!r}, not a text")
+        claims.refuse(name, "wrong-type", f"{row.where}: the owner of {name!r} is {quoted(cell)}, not a text")
         return None
     try:
         shares = parse_shares(cell)
     except ShareError as error:
-        claims.refuse(name, "bad-shares", f"{row.where}: the owner cell {cell!r} of {name!r} {error}")
+        claims.refuse(name, "bad-shares", f"{row.where}: the owner cell {quoted(cell)} of {name!r} {error}")
         return None
     if not shares:
         claims.refuse(name, "no-owner", f"{row.where} gives {name!r} no owner")
@@ -176,15 +178,15 @@ def _repeats_agree(name: str, listed: list[Row], claims: Claims) -> bool:
 def _date(name: str, row: Row, claims: Claims) -> str | None:
     try:
         return dates.as_text(row.date)
-    except ValueError as error:
-        reason = f"{row.where}: the date {row.date!r} of {name!r} is not an ISO date ({error}); the image has no date"
+    except ValueError:
+        reason = f"{row.where}: the date {quoted(row.date)} of {name!r} is not an ISO date; the image has no date"
         claims.problems.append(Problem(name, "bad-date", reason, "kept"))
         return None
 
 
 def _refuse_name(owner: str, subject: str, files: list[str], claims: Claims) -> None:
     """One problem for a name that is refused, with its images."""
-    reason = f"the name {owner!r} {unsafe(owner)}; its {len(files)} images are left out: {named(files)}"
+    reason = f"the name {quoted(owner)} {unsafe(owner)}; its {len(files)} images are left out: {named(files)}"
     claims.refuse(subject, "unsafe-name", reason)
 
 
@@ -196,7 +198,9 @@ def _name_remarks(by_file: dict[str, list[Row]], claims: Claims) -> None:
             if cell.strip() != clean(cell):
                 _respelled(cell, clean(cell), claims)
             if ";" in cell:
-                reason = f"{cell!r} counts as one name; if it means several owners, write shares, such as a:0.5;b:0.5"
+                reason = (
+                    f"{quoted(cell)} counts as one name; if it means several owners, write shares, such as a:0.5;b:0.5"
+                )
                 claims.problems.append(Problem(clean(cell), "semicolon-name", reason, "kept"))
 
 

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import PIL
 import PIL.Image
+import PIL.ImageFile
 
 from tasks.partition.types import Action
 
@@ -96,7 +97,7 @@ def decode(data: bytes, name: str, *, resolution: int, maximum_megapixels: float
     return Decoded(digest, _square(rgb, resolution), *rgb.size, remarks=tuple(remarks))
 
 
-def _remarks_on_file(image: PIL.Image.Image, name: str) -> list[Remark]:
+def _remarks_on_file(image: PIL.ImageFile.ImageFile, name: str) -> list[Remark]:
     remarks = []
     ending = PurePosixPath(name).suffix.lower()
     kind = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG with further views behind it
@@ -105,6 +106,9 @@ def _remarks_on_file(image: PIL.Image.Image, name: str) -> list[Remark]:
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":
         remarks.append(Remark("animated", f"{name!r} holds {frames} frames or pages; the first is used", "converted"))
+    # Pillow keeps the upper 8 of 16 bits of a colour image by itself; only the raw mode of its tiles still tells.
+    if image.mode[0] not in "IF" and any(";16" in str(tile[3]) for tile in image.tile):
+        remarks.append(Remark("converted-depth", f"{name!r} has 16 bits a channel; they were scaled to 8", "converted"))
     return remarks
 
 
@@ -162,6 +166,7 @@ def _square(image: PIL.Image.Image, resolution: int) -> np.ndarray:
     """The middle square at resolution x resolution as uint8 [r, r, 3]."""
     width, height = image.size
     side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    box = (left, top, left + side, top + side)
-    return np.asarray(image.resize((resolution, resolution), PIL.Image.Resampling.LANCZOS, box=box))
+    left, top = (width - side) // 2, (height - side) // 2
+    # Cropped first: resize(box=...) would let the filter look beyond the box.
+    middle = image.crop((left, top, left + side, top + side))
+    return np.asarray(middle.resize((resolution, resolution), PIL.Image.Resampling.LANCZOS))

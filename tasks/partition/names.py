@@ -51,6 +51,12 @@ def unsafe(name: str) -> str | None:
     return None
 
 
+def quoted(value: object) -> str:
+    """`value` by repr, safe to print in one line, and cut: cells may hold megabytes."""
+    text = repr(value[: LONGEST + 1] if isinstance(value, str) else value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
 def closest(name: str, known: Iterable[str]) -> list[str]:
     """Up to three of the `known` names that look most like `name`, best first."""
     return difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.4)
