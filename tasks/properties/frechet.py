@@ -98,28 +98,37 @@ def _projected_score(network: FeatureNetwork, samples: Samples, statistics: Stat
 def frechet(features: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> float:
     """Squared Fréchet distance between the Gaussian of `features` [n, d] and the Gaussian (mu [d], sigma [d, d]).
 
-    With fewer images than features the generated covariance is singular and lives in the span Q of the centred
-    features; there Tr (S_g S_r)^(1/2) = Tr (Q'S_g Q  Q'S_r Q)^(1/2), and outside only |mu_g - mu_r|^2 and Tr S_r
-    remain. So clean-fid's distance is taken inside the span and the rest is added: the same value, without the root of
-    a singular matrix, and for 256 images in 2,048 dimensions a few hundred times faster.
+    Where the generated images do not vary in every direction (there are fewer of them than features, or the model has
+    collapsed) their covariance is singular. Then clean-fid's distance is taken inside the span Q of what varies, where
+    Tr (S_g S_r)^(1/2) = Tr (Q'S_g Q  Q'S_r Q)^(1/2), and the rest is added: outside, only |mu_g - mu_r|^2 and Tr S_r
+    remain. The same value without the root of a singular matrix; for 256 images in 2,048 dimensions also far faster.
     """
     features = np.asarray(features, dtype=np.float64)
     if len(features) < 2:
         raise ValueError(f"a Fréchet distance needs at least 2 images, there are {len(features)}")
     if features.shape[1] != len(mu):
         raise ValueError(f"the images have {features.shape[1]} features, the reference statistics {len(mu)}")
-    mu_g = features.mean(axis=0)
-    rest = 0.0
-    if len(features) <= features.shape[1]:
-        centred = features - mu_g
-        _, scales, axes = np.linalg.svd(centred, full_matrices=False)
-        span = axes[scales > scales[0] * max(centred.shape) * np.finfo(np.float64).eps].T  # [d, rank]
-        rest = float(np.sum((mu_g - mu) ** 2) - np.sum((span.T @ (mu_g - mu)) ** 2) + np.trace(sigma))
-        features, mu, sigma = features @ span, mu @ span, span.T @ sigma @ span
-        rest -= float(np.trace(sigma))
-        if span.shape[1] == 0:  # all images equal: nothing left but the rest
-            return rest
-    return rest + _clean_fid_distance(*_moments(features), mu, sigma)
+    span = _span(features, float(np.trace(sigma)))
+    if span.shape[1] == features.shape[1]:
+        return _clean_fid_distance(*_moments(features), mu, sigma)
+    difference = features.mean(axis=0) - mu
+    within = span.T @ sigma @ span
+    rest = float(difference @ difference - np.sum((span.T @ difference) ** 2) + np.trace(sigma) - np.trace(within))
+    if span.shape[1] == 0:  # all images are equal
+        return rest
+    return rest + _clean_fid_distance(*_moments(features @ span), mu @ span, within)
+
+
+def _span(features: np.ndarray, scale: float) -> np.ndarray:
+    """Orthonormal axes [d, rank] along which features [n, d] vary, by more than float32 features round."""
+    n, d = features.shape
+    centred = features - features.mean(axis=0)
+    if n <= d:
+        _, singular, rows = np.linalg.svd(centred, full_matrices=False)
+        variances, axes = singular**2 / (n - 1), rows.T
+    else:
+        variances, axes = np.linalg.eigh(centred.T @ centred / (n - 1))
+    return axes[:, variances > 1e-14 * max(float(variances.max()), scale)]
 
 
 def _clean_fid_distance(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma2: np.ndarray) -> float:

@@ -91,7 +91,7 @@ class EfficientNetLite(FeatureNetwork):
 
     def _forward(self, images: np.ndarray, device: str) -> tuple[torch.Tensor, torch.Tensor]:
         network = _load_lite(self.size, device)
-        x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float()  # [b, 3, h, w]
+        x = torch.from_numpy(images.copy()).to(device).permute(0, 3, 1, 2).float()  # [b, 3, h, w]
         x = functional.interpolate(x, size=(self.size, self.size), mode="bicubic", antialias=True).clamp(0, 255)
         x = ((x - 127) / 128).contiguous(memory_format=torch.channels_last)
         embedding = network.extract_features(x).mean(dim=(2, 3))  # [b, 1280]
@@ -160,20 +160,26 @@ def _load_lite(size: int, device: str) -> Any:
     network = EfficientNet.from_name("efficientnet-lite0", image_size=size)
     network.load_state_dict(torch.load(_lite_weights(), map_location="cpu", weights_only=True))
     network.eval().requires_grad_(False)
-    return _fold_batch_norms(network).to(device=device, memory_format=torch.channels_last)
+    return _for_inference(network).to(device=device, memory_format=torch.channels_last)
 
 
-def _fold_batch_norms(network: Any) -> Any:
-    """Multiply each batch norm into the convolution before it: the same function, about a third faster on a CPU."""
+def _for_inference(network: Any) -> Any:
+    """The same function in about half the CPU time: each batch norm multiplied into the convolution before it,
+    symmetric padding left to the convolution, activations in place."""
     pairs = [(network, "_conv_stem", "_bn0"), (network, "_conv_head", "_bn1")]
     for block in network._blocks:
         pairs += [(block, "_depthwise_conv", "_bn1"), (block, "_project_conv", "_bn2")]
         if hasattr(block, "_expand_conv"):
             pairs.append((block, "_expand_conv", "_bn0"))
-    for owner, convolution, norm in pairs:
-        folded = nn.utils.fusion.fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, norm))
-        setattr(owner, convolution, folded)
+    for owner, name, norm in pairs:
+        convolution = nn.utils.fusion.fuse_conv_bn_eval(getattr(owner, name), getattr(owner, norm))
+        padding = getattr(convolution.static_padding, "padding", (0,))
+        if len(set(padding)) == 1:  # the strided ones pad one side more, as TensorFlow does, and keep their own layer
+            convolution.padding = (padding[0], padding[0])
+            convolution.static_padding = nn.Identity()
+        setattr(owner, name, convolution)
         setattr(owner, norm, nn.Identity())
+        owner._swish = nn.ReLU6(inplace=True)
     return network
 
 
