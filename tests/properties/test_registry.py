@@ -74,6 +74,7 @@ def test_a_users_own_property_is_identified_by_its_source() -> None:
         ("/tmp/evil.py:run", "a path is not accepted"),
         ("s3://bucket/evil:run", "a path is not accepted"),
         ("..evil:run", "a path is not accepted"),
+        ("tests.properties.own_property:warmth/../x", "a path is not accepted"),
         ("no_such_module:run", "no module 'no_such_module' that Python can import.*PYTHONPATH"),
         ("tests.properties.no_such:run", "no module 'tests.properties.no_such'"),
         ("tests.properties.raises_on_import:run", "RuntimeError: the weights of my aesthetic model are not here"),
