@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from tasks.publish import numbers, plots, text
-from tasks.publish.numbers import Scale
-from tasks.publish.tables import LEVEL, Separation, cautions, ranks, share_note, shares
+from tasks.publish.tables import LEVEL, Separation, cautions, credit_scale, excess_scale, ranks, share_note, shares
 from tasks.publish.types import PropertyResult, StatementData
 
 LIMIT = 200_000  # bytes of one Markdown artifact
@@ -23,10 +22,9 @@ def artifact_table(result: PropertyResult, data: StatementData) -> list[dict[str
     """Rows for `create_table_artifact`, best first; cells are numbers or plain text, never NaN."""
     credits = result.credits
     low, high = credits.excess_interval(LEVEL)
-    excess_scale = Scale.of(credits.excess, (high - low) / 2)
-    credit_low, credit_high = credits.interval(LEVEL)
-    credit_scale = Scale.of(credits.values, (credit_high - credit_low) / 2)
+    of_credit, of_excess = credit_scale(result), excess_scale(result)
     share, rank = shares(result)[0], ranks(result)
+    decimals = numbers.share_decimals(len(rank))
     rows: list[dict[str, Any]] = []
     for i in np.argsort(-np.asarray(credits.values), kind="stable"):
         contributor = data.partition.contributors[i]
@@ -35,12 +33,12 @@ def artifact_table(result: PropertyResult, data: StatementData) -> list[dict[str
                 "rank": int(rank[i]),
                 "contributor": text.plain(contributor.name),
                 "images": round(contributor.images, 2),
-                "share of data": numbers.percent(contributor.pro_rata),
-                "excess": excess_scale.round(credits.excess[i]),
-                "from (90 %)": excess_scale.round(low[i]),
-                "to (90 %)": excess_scale.round(high[i]),
-                "credit": credit_scale.round(credits.values[i]),
-                "share": numbers.percent(float(share[i])),
+                "share of data": numbers.percent(contributor.pro_rata, decimals),
+                "excess": of_excess.round(credits.excess[i]),
+                "from (90 %)": of_excess.round(low[i]),
+                "to (90 %)": of_excess.round(high[i]),
+                "credit": of_credit.round(credits.values[i]),
+                "share": numbers.percent(float(share[i]), decimals),
             }
         )
     return rows
@@ -50,7 +48,7 @@ def artifact_markdown(data: StatementData) -> str:
     """The page of a run: for each property the verdict, the plot and the first contributors, within `LIMIT` bytes."""
     head = [
         f"# Credit statement: {text.markdown(data.study.name)}",
-        f"Run {text.markdown(data.run)}, {text.markdown(data.created)}. "
+        f"Run {text.markdown(data.run)}, {numbers.moment(data.created)}. "
         f"{len(data.partition.contributors)} contributors, {len(data.evaluations)} evaluations. "
         "The full statement is report.html beside the tables in the store.",
         *(f"> {_prose(caution)}" for caution in cautions(data)),
@@ -79,8 +77,9 @@ def _property(data: StatementData, result: PropertyResult) -> str:
     credits = result.credits
     separation = Separation.of(result)
     low, high = credits.excess_interval(LEVEL)
-    scale = Scale.of(credits.excess, (high - low) / 2)
+    scale = excess_scale(result)
     share, rank = shares(result)[0], ranks(result)
+    decimals = numbers.share_decimals(len(rank))
     unit = " ".join(filter(None, (scale.suffix, result.unit)))
     order = np.argsort(-np.asarray(credits.values), kind="stable")
     lines = [
@@ -101,9 +100,10 @@ def _property(data: StatementData, result: PropertyResult) -> str:
             if np.isfinite(high[i] - low[i])
             else "no interval"
         )
+        part = numbers.percent(float(share[i]), decimals)
         lines.append(
-            f"| {rank[i]} | {text.markdown(contributor.name)} | {numbers.percent(contributor.pro_rata)} "
-            f"| {scale.write(credits.excess[i], sign=True)} | {interval} | {numbers.percent(float(share[i]))} |"
+            f"| {rank[i]} | {text.markdown(contributor.name)} | {numbers.percent(contributor.pro_rata, decimals)} "
+            f"| {scale.write(credits.excess[i], sign=True)} | {interval} | {part} |"
         )
     if note := share_note(result):
         lines += ["", f"> {_prose(note)}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -81,6 +82,11 @@ def percent(share: float, decimals: int = 1) -> str:
     return f"{100 * share:.{decimals}f} %".replace("-", MINUS) if math.isfinite(share) else MISSING
 
 
+def share_decimals(contributors: int) -> int:
+    """Decimals of a percentage at which an equal share of so many still has two digits."""
+    return 1 if contributors <= 40 else 2 if contributors <= 400 else 3
+
+
 def count(value: float) -> str:
     """A count that may be fractional, since images can have several owners: 12, 1,234, 7.5."""
     if not math.isfinite(value):
@@ -94,18 +100,27 @@ def big(value: float | None) -> str:
         return MISSING
     for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= factor:
-            return f"{float(f'{value / factor:.3g}'):g}\u202f{letter}"
+            return f"{float(f'{value / factor:.3g}'):g} {letter}"
     return f"{value:,.4g}"
 
 
 def duration(seconds: float | None) -> str:
-    """0.45 s, 12.3 s, 4 min 05 s, 3 h 12 min."""
+    """45 ms, 0.45 s, 12.3 s, 4 min 05 s, 3 h 12 min."""
     if seconds is None or not math.isfinite(seconds):
         return MISSING
+    if seconds < 0.0995:
+        return f"{1000 * seconds:.2g} ms"
     if seconds < 59.95:
-        return f"{seconds:.3g} s" if seconds < 1 else f"{seconds:.1f} s"
+        return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,} h {minutes:02d} min"
+
+
+def moment(iso: str) -> str:
+    """2025-11-23T16:20:00Z → 23 November 2025, 16:20 UTC."""
+    time = datetime.fromisoformat(iso)
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return f"{time.day} {time:%B %Y, %H:%M} UTC"

@@ -10,25 +10,26 @@ import base64
 import io
 import re
 import warnings
+from typing import Any
 
 import matplotlib
 import numpy as np
+from markupsafe import escape
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from markupsafe import escape
 from PIL import Image
 
 from tasks.publish import text
-from tasks.publish.numbers import Scale, percent
-from tasks.publish.tables import LEVEL
+from tasks.publish.numbers import percent, share_decimals
+from tasks.publish.tables import LEVEL, excess_scale
 from tasks.publish.types import PropertyResult, StatementData
 
 TOP, BOTTOM = 30, 10  # with more contributors than both, a plot shows only these
 ABOVE, BELOW, OPEN = "#0072B2", "#C04A00", "#6B6F76"  # blue, vermilion, grey: distinct in every colour blindness
 _INK, _QUIET, _FAINT = "#1F2328", "#6B6F76", "#DADDE1"
 _TILE = 48  # pixels, the least side of a sample in the grid
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "diffusion-credit",
     "font.family": "sans-serif",
@@ -47,7 +48,9 @@ def shown(order: np.ndarray, top: int = TOP, bottom: int = BOTTOM) -> tuple[np.n
     return np.concatenate([order[:top], order[len(order) - bottom :]]), left_out
 
 
-def credits_plot(data: StatementData, result: PropertyResult, *, prefix: str, top: int = TOP, bottom: int = BOTTOM) -> str:
+def credits_plot(
+    data: StatementData, result: PropertyResult, *, prefix: str, top: int = TOP, bottom: int = BOTTOM
+) -> str:
     """Excess credits with 90 % intervals, best first, beside each contributor's share of the data; an <svg> element.
 
     `prefix` is put before every id, so that several plots can stand in one page.
@@ -80,16 +83,19 @@ def _figure(data: StatementData, result: PropertyResult, top: int, bottom: int) 
     low, high = (np.asarray(side)[rows] for side in result.credits.excess_interval(LEVEL))
     excess = np.asarray(result.credits.excess)[rows]
     pro_rata = np.array([data.partition.contributors[i].pro_rata for i in rows])
-    scale = Scale.of([*low, *high])
+    scale = excess_scale(result)  # the table's, so that plot and table show the same numbers
     factor = 10.0**-scale.exponent
 
-    height = 0.62 + 0.205 * (y[-1] + 1.4)
-    figure = Figure(figsize=(5.6, height))
+    unit = " ".join(filter(None, (scale.suffix, result.unit)))
+    room = "\n" if len(unit) > 12 else " "  # a long unit would run into the title beside it
+    foot = 0.61 if room == "\n" else 0.47  # inches
+    height = 0.15 + foot + 0.205 * (y[-1] + 1.4)
+    figure = Figure(figsize=(4.8, height))
     FigureCanvasSVG(figure)
-    names = [text.plain(data.partition.contributors[i].name, 24) for i in rows]
-    bottom_edge, top_edge = 0.47 / height, 1 - 0.05 / height
-    main = figure.add_axes((0.30, bottom_edge, 0.50, top_edge - bottom_edge))
-    side = figure.add_axes((0.835, bottom_edge, 0.085, top_edge - bottom_edge), sharey=main)
+    names = [text.plain(data.partition.contributors[i].name, 22) for i in rows]
+    bottom_edge, top_edge = foot / height, 1 - 0.05 / height
+    main = figure.add_axes((0.36, bottom_edge, 0.44, top_edge - bottom_edge))
+    side = figure.add_axes((0.835, bottom_edge, 0.08, top_edge - bottom_edge), sharey=main)
 
     main.axvline(0, color=_QUIET, linewidth=0.9, zorder=1)
     colours = [ABOVE if lo > 0 else BELOW if hi < 0 else OPEN for lo, hi in zip(low, high, strict=True)]
@@ -107,25 +113,25 @@ def _figure(data: StatementData, result: PropertyResult, top: int, bottom: int) 
         label.set_parse_math(False)  # a name may hold dollar signs
         label.set_color(_INK)
     main.set_ylim(y[-1] + 0.7, -0.7)
-    unit = " ".join(filter(None, (scale.suffix, result.unit)))
-    label = main.set_xlabel(f"excess credit ({text.shorten(unit, 40)})" if unit else "excess credit", color=_INK)
+    label = main.set_xlabel(f"excess credit{room}({text.shorten(unit, 36)})" if unit else "excess credit", color=_INK)
     label.set_parse_math(False)
-    main.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    main.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     main.grid(axis="x", color=_FAINT, linewidth=0.6, zorder=0)
     main.set_axisbelow(True)
     if left_out:
         main.text(0.5, top + 0.1, f"{left_out} more in the table", color=_QUIET, ha="center", va="center",
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
                   transform=main.get_yaxis_transform())  # fmt: skip
 
     side.barh(y, pro_rata, height=0.55, color="#B9BEC5")
     side.set_xlim(0, max(float(pro_rata.max()), 1e-9))
-    decimals = 0 if pro_rata.min() >= 0.02 else 1
+    decimals = share_decimals(len(order)) - (len(order) <= 40)
     for place, value in zip(y, pro_rata, strict=True):
-        side.text(float(value), place, f" {percent(float(value), decimals)}", va="center", ha="left", color=_QUIET,
-                  fontsize=7.5)  # fmt: skip
-    side.set_xticks([])
+        side.annotate(percent(float(value), decimals), (float(value), place), xytext=(3, 0), color=_QUIET,
+                      textcoords="offset points", va="center", ha="left", fontsize=7.5)  # fmt: skip
+    side.set_xticks([0], [" "])  # a blank label: the two axes' titles stand on one line
     side.tick_params(labelleft=False)
-    side.set_xlabel("share of data", color=_INK, labelpad=12.5)
+    side.set_xlabel("share of data", color=_INK)
     for axes in (main, side):
         axes.tick_params(length=0, colors=_QUIET)
         for spine in axes.spines.values():
@@ -144,7 +150,8 @@ def _inline(svg: str, prefix: str, description: str) -> str:
     svg = re.sub(r"url\(#", f"url(#{prefix}-", svg)
     svg = re.sub(r'(xlink:)?href="#', f'href="#{prefix}-', svg)
     svg = re.sub(r'\sxmlns:xlink="[^"]*"', "", svg)
-    svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt" ', "", svg, count=1)
+    # Natural size for pages that set none (Prefect's): body text in the plot comes out at 14 px.
+    svg = re.sub(r'(width|height)="([\d.]+)pt"', lambda m: f'{m[1]}="{float(m[2]) * 1.65:.0f}"', svg, count=2)
     title = str(escape(description))
     head, rest = svg.split(">", 1)
     head = f'{head} role="img" aria-labelledby="{prefix}-title"'
@@ -164,7 +171,7 @@ def sample_grid(images: np.ndarray, *, columns: int = 12, limit: int = 48) -> by
     images = images[: limit if size <= 64 else limit // 2]
     columns = min(columns if size <= 64 else columns // 2, len(images))
     lines, gap = -(-len(images) // columns), max(2, size // 24)
-    grid = Image.new("RGB", (columns * (size + gap) - gap, lines * (size + gap) - gap), "white")
+    grid = Image.new("RGB", (columns * (size + gap) - gap, lines * (size + gap) - gap), _FAINT)
     for number, pixels in enumerate(images):
         how = Image.Resampling.NEAREST if size >= side else Image.Resampling.LANCZOS
         tile = Image.fromarray(pixels).resize((size, size), how)

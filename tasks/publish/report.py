@@ -15,11 +15,17 @@ from markupsafe import Markup
 
 from tasks.publish import numbers, plots, sections, text
 from tasks.publish.numbers import Scale
-from tasks.publish.tables import LEVEL, Separation, cautions, ranks, share_note, shares
+from tasks.publish.tables import LEVEL, Separation, cautions, credit_scale, excess_scale, ranks, share_note, shares
 from tasks.publish.types import PropertyResult, StatementData
 
 MATRIX_LIMIT = 15  # contributors up to which the matrix of P(i > j) is shown
 LONG_TABLE = 40  # contributors above which a table scrolls in its own frame
+
+
+def _tied(sentence: str) -> str:
+    """A percent sign stays on the line of its number."""
+    return sentence.replace(" %", "\u00a0%")
+
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -70,12 +76,13 @@ class PropertyView:
     rows: list[Row]
     long: bool
     has_shares: bool
-    share_note: str | None
+    share_note: str
     pairs: int
     apart: int
     verdict: str
+    first: Markup
     matrix: list[tuple[int, Markup, list[Cell]]]
-    signal: list[tuple[str, str, str]]  # what, how much, what it means
+    signal: list[tuple[str, str, str, str]]  # what, how much, its unit, what it means
 
 
 def report_html(data: StatementData) -> bytes:
@@ -87,7 +94,7 @@ def report_html(data: StatementData) -> bytes:
         study=data.study,
         contributors=len(data.partition.contributors),
         properties=[property_view(data, result, number) for number, result in enumerate(data.results, 1)],
-        cautions=cautions(data),
+        cautions=[_tied(caution) for caution in cautions(data)],
         samples=plots.data_uri(grid, "image/png") if grid else None,
         pruning=sections.pruning(data),
         cost_bars=sections.cost_bars(data),
@@ -99,7 +106,8 @@ def report_html(data: StatementData) -> bytes:
         dropped=sections.dropped(data),
         provenance=sections.provenance(data),
         settings=sections.settings(data),
-        numbers=numbers,
+        count=numbers.count,
+        created=numbers.moment(data.created),
         plain=text.plain,
         colours={"above": plots.ABOVE, "below": plots.BELOW, "open": plots.OPEN},
         top=plots.TOP,
@@ -125,10 +133,11 @@ def property_view(data: StatementData, result: PropertyResult, number: int) -> P
         rows=rows,
         long=len(rows) > LONG_TABLE,
         has_shares=bool(np.isfinite(shares(result)[0]).all()),
-        share_note=share_note(result),
+        share_note=_tied(share_note(result) or ""),
         pairs=separation.pairs,
         apart=separation.apart,
         verdict=_verdict(rows, separation),
+        first=_first(data, separation, order),
         matrix=_matrix(data, separation, order),
         signal=_signal(result),
     )
@@ -140,9 +149,9 @@ def _rows(
     credits = result.credits
     low, high = credits.interval(LEVEL)
     excess_low, excess_high = credits.excess_interval(LEVEL)
-    credit_scale = Scale.of(credits.values, (high - low) / 2)
-    excess_scale = Scale.of(credits.excess, (excess_high - excess_low) / 2)
+    of_credit, of_excess = credit_scale(result), excess_scale(result)
     share, rank = shares(result)[0], ranks(result)
+    decimals = numbers.share_decimals(len(order))
     rows = []
     for i in order:
         contributor = data.partition.contributors[i]
@@ -152,16 +161,16 @@ def _rows(
                 rank_range=_range(int(separation.best[i]), int(separation.worst[i])),
                 name=text.html(contributor.name),
                 images=numbers.count(contributor.images),
-                pro_rata=numbers.percent(contributor.pro_rata),
-                credit=credit_scale.write(credits.values[i]),
-                credit_interval=_interval(credit_scale, low[i], high[i]),
-                excess=excess_scale.write(credits.excess[i], sign=True),
-                excess_interval=_interval(excess_scale, excess_low[i], excess_high[i], sign=True),
-                share=numbers.percent(float(share[i])),
+                pro_rata=numbers.percent(contributor.pro_rata, decimals),
+                credit=of_credit.write(credits.values[i]),
+                credit_interval=_interval(of_credit, low[i], high[i]),
+                excess=of_excess.write(credits.excess[i], sign=True),
+                excess_interval=_interval(of_excess, excess_low[i], excess_high[i], sign=True),
+                share=numbers.percent(float(share[i]), decimals),
                 tone="above" if excess_low[i] > 0 else "below" if excess_high[i] < 0 else "open",
             )
         )
-    return rows, credit_scale.suffix, excess_scale.suffix
+    return rows, of_credit.suffix, of_excess.suffix
 
 
 def _range(best: int, worst: int) -> str:
@@ -177,9 +186,17 @@ def _interval(scale: Scale, low: float, high: float, *, sign: bool = False) -> s
 def _verdict(rows: list[Row], separation: Separation) -> str:
     above, below = (sum(row.tone == tone for row in rows) for tone in ("above", "below"))
     return (
-        f"{above} of {len(rows)} contributors are surely above an equal share, {below} surely below; "
-        f"{separation.apart:,} of {separation.pairs:,} pairs can be told apart."
+        f"The whole interval lies above an equal share for {above} of {len(rows)} contributors and below it for "
+        f"{below}; {separation.apart:,} of {separation.pairs:,} pairs can be told apart."
     )
+
+
+def _first(data: StatementData, separation: Separation, order: np.ndarray) -> Markup:
+    """Who may have the largest credit: one name, a few, or how many."""
+    names = [text.html(data.partition.contributors[i].name, 24) for i in order if separation.best[i] == 1]
+    if len(names) > 3:
+        return Markup("may be that of any of {} contributors").format(len(names))
+    return Markup("is that of ") + Markup(" or ").join(names)
 
 
 def _matrix(data: StatementData, separation: Separation, order: np.ndarray) -> list[tuple[int, Markup, list[Cell]]]:
@@ -196,7 +213,7 @@ def _matrix(data: StatementData, separation: Separation, order: np.ndarray) -> l
     return lines
 
 
-def _signal(result: PropertyResult) -> list[tuple[str, str, str]]:
+def _signal(result: PropertyResult) -> list[tuple[str, str, str, str]]:
     """What was measured, how noisy it is, and what that means; values in the property's unit."""
     credits, unit = result.credits, text.plain(result.unit)
     empty, grand = numbers.alike(result.sign * credits.empty, result.sign * credits.grand, digits=4)
@@ -204,27 +221,34 @@ def _signal(result: PropertyResult) -> list[tuple[str, str, str]]:
     gap, gap_se = numbers.alike(credits.efficiency_gap, credits.efficiency_gap_se, digits=2)
     enough = "fewer than three a contributor: a low budget" if credits.low_budget else "three a contributor or more"
     rows = [
-        ("Evaluations used", numbers.count(credits.n_evaluations), f"{enough}; estimator: {credits.estimator}"),
-        ("Baseline, v(∅)", f"{empty} {unit}", "raw value of the model of no contributor"),
-        ("Everybody, v(N)", f"{grand} {unit}", "raw value of the pruned model fine-tuned on everybody's images"),
-        ("Spread between coalitions", f"{spread} {unit}", "standard deviation over the coalitions evaluated: the signal"),
+        ("Evaluations used", numbers.count(credits.n_evaluations), "", f"{enough}; estimator: {credits.estimator}"),
+        ("Baseline, v(∅)", empty, unit, "raw value of the model of no contributor"),
+        ("Everybody, v(N)", grand, unit, "raw value of the pruned model fine-tuned on everybody's images"),
+        (
+            "Spread between coalitions",
+            spread,
+            unit,
+            "standard deviation over the coalitions evaluated: the signal",
+        ),
     ]
     if result.seed_noise is None:
-        rows.append(("Noise between seeds", "not measured", "no coalition was repeated under another seed"))
+        rows.append(("Noise between seeds", "not measured", "", "no coalition was repeated under another seed"))
     else:
         ratio = result.seed_noise / result.spread if result.spread > 0 else float("inf")
         part = f"{numbers.percent(ratio, 0)} of the spread" if np.isfinite(ratio) else "the coalitions do not differ"
-        rows.append(("Noise between seeds", f"{noise} {unit}", f"{part}; from {result.audit_rows} repeated evaluations"))
+        rows.append(("Noise between seeds", noise, unit, f"{part}; from {result.audit_rows} repeated evaluations"))
     correlation = result.seed_correlation
     rows += [
         (
             "Correlation of seeds",
             "not measured" if correlation is None else numbers.alone(correlation, 2),
+            "",
             "1 means that another seed would order the coalitions the same way; 0, not at all",
         ),
         (
             "Efficiency gap",
-            f"{gap} ± {gap_se} {unit}",
+            f"{gap} ± {gap_se}",
+            unit,
             "sum of the credits less v(N) − v(∅), with its standard error; zero where the estimator enforces it",
         ),
     ]

@@ -137,7 +137,9 @@ def problems(data: StatementData) -> list[ProblemKind]:
 def merged(data: StatementData) -> list[tuple[Markup, Markup, int]]:
     """Contributors that stand for several: name, the names merged into it, how many."""
     return [
-        (text.html(c.name), _members(list(c.merged), 50), len(c.merged)) for c in data.partition.contributors if c.merged
+        (text.html(c.name), _members(list(c.merged), 50), len(c.merged))
+        for c in data.partition.contributors
+        if c.merged
     ]
 
 
@@ -183,7 +185,9 @@ def provenance(data: StatementData) -> list[tuple[str, list[tuple[str, str]]]]:
     """The manifest as titled groups of (dotted name, value); values that stand alone come first."""
     loose = [(str(key), _leaf(value)) for key, value in data.manifest.items() if not isinstance(value, Mapping)]
     groups = [
-        (str(key), list(_flat("", value))) for key, value in data.manifest.items() if isinstance(value, Mapping) and value
+        (str(key), list(_flat("", value)))
+        for key, value in data.manifest.items()
+        if isinstance(value, Mapping) and value
     ]
     return [*([("statement", loose)] if loose else []), *groups]
 
@@ -196,7 +200,9 @@ def settings(data: StatementData) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
     if isinstance(value, Mapping) and value:
-        return [pair for key, inner in value.items() for pair in _flat(f"{prefix}.{key}" if prefix else str(key), inner)]
+        return [
+            pair for key, inner in value.items() for pair in _flat(f"{prefix}.{key}" if prefix else str(key), inner)
+        ]
     return [(text.plain(prefix, 120), _leaf(value))]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.publish import text
-from tasks.publish.numbers import alike, percent
+from tasks.publish.numbers import Scale, alike, percent, share_decimals
 from tasks.publish.types import PropertyResult, StatementData
 
 LEVEL = 0.9
@@ -64,6 +64,18 @@ def ranks(result: PropertyResult) -> np.ndarray:
     return pd.Series(values).rank(ascending=False, method="min").to_numpy(dtype=np.int64)
 
 
+def credit_scale(result: PropertyResult) -> Scale:
+    """How this property's credits are written, wherever they are."""
+    low, high = result.credits.interval(LEVEL)
+    return Scale.of(result.credits.values, (high - low) / 2)
+
+
+def excess_scale(result: PropertyResult) -> Scale:
+    """How this property's excess credits are written, wherever they are."""
+    low, high = result.credits.excess_interval(LEVEL)
+    return Scale.of(result.credits.excess, (high - low) / 2)
+
+
 def share_note(result: PropertyResult) -> str | None:
     """What must stand beside the column of shares: why it is empty, or why all shares are near 1/n."""
     values, reason = shares(result)
@@ -72,13 +84,14 @@ def share_note(result: PropertyResult) -> str | None:
     n = len(values)
     if n < 2 or float(np.abs(values - 1 / n).max()) * n >= NEAR_EQUAL:
         return None
+    equal, least, most = (percent(s, share_decimals(n)) for s in (1 / n, float(values.min()), float(values.max())))
     gain, spread = result.credits.grand - result.credits.empty, float(np.ptp(result.credits.values))
     gain_text, spread_text = alike(gain)[0], alike(spread)[0]
     return (
-        f"All shares are near the equal share of {percent(1 / n)}: they lie between {percent(float(values.min()))} and "
-        f"{percent(float(values.max()))}. The gain from no data to everybody's, v(N) − v(∅), is {gain_text} {result.unit}, "
-        f"while the largest and the smallest credit differ by {spread_text}. Any contributor's data give most of that "
-        f"gain, so the share says little about who gave what; the excess credit does."
+        f"All shares are near the equal share of {equal}: they lie between {least} and {most}. The gain from no data "
+        f"to everybody's, v(N) − v(∅), is {gain_text} {result.unit}, while the largest and the smallest credit "
+        f"differ by {spread_text}. Any contributor's data give most of that gain, so the share says little about who "
+        "gave what; the excess credit does."
     )
 
 
@@ -89,23 +102,33 @@ def notes(data: StatementData) -> list[str]:
 
 def cautions(data: StatementData) -> list[str]:
     """What makes the credits themselves less sure than they look."""
-    found = []
-    for result in data.results:
-        low, high = result.credits.excess_interval(LEVEL)
-        if not np.isfinite(high - low).all():
-            found.append(
-                f"{result.name} has no intervals: {result.credits.n_evaluations} evaluations leave nothing to judge the "
-                "error by. Its credits must not be paid on."
-            )
-        elif result.credits.low_budget:
-            found.append(
-                f"{result.name} was estimated from {result.credits.n_evaluations} evaluations, fewer than three for each "
-                f"of the {len(result.credits.values)} contributors: its intervals are wide and may be too narrow still."
-            )
+    found, n = [], len(data.partition.contributors)
+    seen = {r.name: bool(np.isfinite(r.credits.excess_interval(LEVEL)).all()) for r in data.results}
+    blind = [r for r in data.results if not seen[r.name]]
+    low = [r for r in data.results if r.credits.low_budget and seen[r.name]]
+    if blind:
+        found.append(
+            f"No intervals for {_listed(blind)}: the evaluations ({_counts(blind)}) leave nothing to judge the error "
+            "by. Do not pay on these credits."
+        )
+    if low:
+        found.append(
+            f"Low budget for {_listed(low)}: fewer than three evaluations ({_counts(low)}) for each of the {n} "
+            "contributors. The intervals are wide, and may still be too narrow."
+        )
     failed = int(failures(data.evaluations).sum())
     if failed:
         found.append(f"{failed} of {len(data.evaluations)} evaluations failed and entered no credit.")
     return found
+
+
+def _listed(results: list[PropertyResult]) -> str:
+    names = [result.name for result in results]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _counts(results: list[PropertyResult]) -> str:
+    return ", ".join(f"{number:,}" for number in dict.fromkeys(result.credits.n_evaluations for result in results))
 
 
 def failures(evaluations: pd.DataFrame) -> pd.Series:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.publish import numbers, plots, text
-from tasks.publish.numbers import Scale
-from tasks.publish.tables import LEVEL, Separation, notes, ranks, shares
+from tasks.publish.tables import LEVEL, Separation, excess_scale, notes, ranks, shares
 from tasks.publish.types import PropertyResult, StatementData
 
 
@@ -21,8 +20,9 @@ def _table(data: StatementData, result: PropertyResult) -> str:
     credits = result.credits
     low, high = credits.excess_interval(LEVEL)
     half = (high - low) / 2
-    scale = Scale.of(credits.excess, half)
+    scale = excess_scale(result)
     share, rank = shares(result)[0], ranks(result)
+    decimals = numbers.share_decimals(len(rank))
     separation = Separation.of(result)
     head = ("rank", "contributor", "images", "of data", "excess", "90 %", "share")
     order = np.argsort(-np.asarray(credits.values), kind="stable")
@@ -32,10 +32,10 @@ def _table(data: StatementData, result: PropertyResult) -> str:
             str(rank[i]),
             text.plain(data.partition.contributors[i].name, 32),
             numbers.count(data.partition.contributors[i].images),
-            numbers.percent(data.partition.contributors[i].pro_rata),
+            numbers.percent(data.partition.contributors[i].pro_rata, decimals),
             scale.write(credits.excess[i], sign=True, minus="-"),
             f"± {scale.write(half[i])}",
-            numbers.percent(float(share[i])),
+            numbers.percent(float(share[i]), decimals),
         )
         for i in rows
     ]

@@ -44,7 +44,9 @@ def visible(name: str) -> str:
 def _joins(name: str, index: int) -> bool:
     """Whether the joiner at this place stands between characters of a script that has a use for it."""
     before, after = name[index - 1 : index], name[index + 1 : index + 2]
-    return bool(before and after) and min(before, after) >= "\u0590" and before not in _JOINERS and after not in _JOINERS
+    return (
+        bool(before and after) and min(before, after) >= "\u0590" and before not in _JOINERS and after not in _JOINERS
+    )
 
 
 def shorten(text: str, limit: int = DISPLAY_LIMIT) -> str:
@@ -105,4 +107,3 @@ def pad(text: str, width: int, *, left: bool = False) -> str:
     """Fill with blanks to `width` terminal columns; `left` puts the blanks before the text."""
     blanks = " " * max(0, width - columns(text))
     return blanks + text if left else text + blanks
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,7 +50,8 @@ class StatementData:
     reference_samples: uint8 [k, r, r, 3].
     pruning: rows of model, parameters, macs, seconds_per_step, heldout_loss.
     costs: seconds by step, and the counts evaluations_cached, evaluations_new, evaluations_failed.
-    Raises ValueError where the results do not fit the contributors.
+    created: ISO 8601, UTC.
+    Raises ValueError where `created` is no time, or the results do not fit the contributors.
     """
 
     study: Study
@@ -65,6 +67,7 @@ class StatementData:
     attribution: str
 
     def __post_init__(self) -> None:
+        datetime.fromisoformat(self.created)
         n = len(self.partition.contributors)
         for result in self.results:
             if len(result.credits.values) != n:

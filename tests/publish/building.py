@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from tasks.partition import Contributor, Image, Partition, Problem
-from tasks.publish import PropertyResult, StatementData
+from tasks.publish import PropertyResult, StatementData, text
 from tasks.shapley import Credits
 from tasks.study import Study
 
@@ -18,7 +19,7 @@ NAMES = (
 )  # fmt: skip
 HOSTILE = (
     "<script>alert('x')</script>",
-    "=HYPERLINK(\"http://evil.example\")",
+    '=HYPERLINK("http://evil.example")',
     "+1 & more",
     "-2",
     "@sum",
@@ -58,9 +59,12 @@ def build(
         "evaluations": _evaluations(names, results, rng, failed, evaluations),
         "reference_samples": _samples(rng),
         "pruning": [
-            {"model": "reference", "parameters": 412_803, "macs": 18.4e6, "seconds_per_step": 0.081, "heldout_loss": 0.0612},
-            {"model": "pruned", "parameters": 203_331, "macs": 9.1e6, "seconds_per_step": 0.049, "heldout_loss": 0.1431},
-            {"model": "recovered", "parameters": 203_331, "macs": 9.1e6, "seconds_per_step": 0.049, "heldout_loss": 0.0640},
+            {"model": model, "parameters": size, "macs": macs, "seconds_per_step": step, "heldout_loss": loss}
+            for model, size, macs, step, loss in (
+                ("reference", 412_803, 18.4e6, 0.081, 0.0612),
+                ("pruned", 203_331, 9.1e6, 0.049, 0.1431),
+                ("recovered", 203_331, 9.1e6, 0.049, 0.0640),
+            )
         ],
         "costs": {
             "partition": 2.4, "train_reference": 131.0, "prune": 17.2, "evaluate": 702.0, "estimate": 0.8,
@@ -93,21 +97,25 @@ def _partition(names: tuple[str, ...], rng: np.random.Generator) -> Partition:
         for number, (name, images) in enumerate(zip(names, counts, strict=True))
     )
     problems = (
-        Problem("1F9D1-200D-1F33E.png", "unreadable", "1F9D1-200D-1F33E.png cannot be decoded; replace the file.", "left out"),
-        Problem("scan<b>7</b>.tif", "converted-depth", "scan<b>7</b>.tif has 16 bits a channel; scaled to 8.", "converted"),
+        Problem("1F9D1.png", "unreadable", "1F9D1.png cannot be decoded; replace the file.", "left out"),
+        Problem("scan<b>7</b>.tif", "converted-depth", "scan<b>7</b>.tif has 16 bits; scaled to 8.", "converted"),
         *(
-            Problem(f"twin-{n:03d}.png", "duplicate-across", f"twin-{n:03d}.png equals cat-{n:03d}.png of another contributor; "
-                    "the earlier date owns it.", "kept")
+            Problem(f"twin-{n:03d}.png", "duplicate-across", "Equals an image of another contributor.", "kept")
             for n in range(37)
         ),
-        Problem("Lisa Thiel", "small-contributor", "Lisa Thiel has 4 training images, fewer than 10; merged.", "merged"),
+        Problem("Lisa Thiel", "small-contributor", "Lisa Thiel has 4 training images, fewer than 10.", "merged"),
         Problem("Nobody", "empty-contributor", "Nobody has no training image left.", "left out"),
-    )  # fmt: skip
+    )
     pixels = np.zeros((2, 16, 16, 3), dtype=np.uint8)
-    images = (Image("a.png", "00" * 32, ((names[0], 1.0),), None, False), Image("b.png", "01" * 32, ((names[1], 1.0),), None, False))
+    images = (
+        Image("a.png", "00" * 32, ((names[0], 1.0),), None, False),
+        Image("b.png", "01" * 32, ((names[1], 1.0),), None, False),
+    )
     ownership = np.zeros((2, len(names)))
     ownership[0, 0] = ownership[1, 1] = 1
-    return Partition(contributors, images, problems, ("00" * 32, "01" * 32), ("02" * 32,), ownership, pixels, pixels[:1])
+    return Partition(
+        contributors, images, problems, ("00" * 32, "01" * 32), ("02" * 32,), ownership, pixels, pixels[:1]
+    )
 
 
 def _result(
@@ -116,7 +124,9 @@ def _result(
     name, sign, unit, description, spread, raw = row
     images = np.array([c.images for c in partition.contributors])
     n = len(images)
-    gains = spread * (0.6 * (np.sqrt(images) - np.sqrt(images).mean()) / max(np.sqrt(images).std(), 1e-9) + 0.8 * rng.normal(size=n))
+    gains = spread * (
+        0.6 * (np.sqrt(images) - np.sqrt(images).mean()) / max(np.sqrt(images).std(), 1e-9) + 0.8 * rng.normal(size=n)
+    )
     values = gains + spread * {"heldout_loss": 30, "frechet_lite": 3, "colourfulness": -0.2}[name]
     factors = rng.normal(size=(n, n)) * 0.25 + np.eye(n)
     covariance = (spread / sure) ** 2 * factors @ factors.T / (1 + 0.0625 * n)
@@ -160,7 +170,7 @@ def _evaluations(
         frame[result.name] = rng.normal(result.credits.grand, result.spread, count)
         frame.loc[frame["failure"].notna(), result.name] = np.nan
         frame[f"samples_key_{result.name}"] = "samples/0"
-    return pd.concat([frame, pd.DataFrame(inside, columns=[f"in:{name}" for name in names])], axis=1)
+    return pd.concat([frame, pd.DataFrame(inside, columns=[f"in:{text.storable(name)}" for name in names])], axis=1)
 
 
 def _samples(rng: np.random.Generator, count: int = 48, side: int = 16) -> np.ndarray:
