@@ -13,7 +13,7 @@ from tasks.partition import dates
 from tasks.partition.folder import METADATA, Folder, relative_path
 from tasks.partition.metadata import Row, find_metadata, read_rows
 from tasks.partition.names import clean, quoted, unsafe
-from tasks.partition.shares import ShareError, parse_shares
+from tasks.partition.shares import LONGEST_CELL, ShareError, parse_shares
 from tasks.partition.types import DataError, Problem, Shares
 from tasks.study import DataSpec
 
@@ -194,7 +194,7 @@ def _name_remarks(by_file: dict[str, list[Row]], claims: Claims) -> None:
     """Names that were respelled, and names that look as if several owners were meant."""
     cells = {row.owners for rows in by_file.values() for row in rows if isinstance(row.owners, str)}
     for cell in sorted(cells):
-        if clean(cell) in claims.names:
+        if len(cell) <= LONGEST_CELL and clean(cell) in claims.names:
             if cell.strip() != clean(cell):
                 _respelled(cell, clean(cell), claims)
             if ";" in cell:
