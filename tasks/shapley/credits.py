@@ -72,9 +72,10 @@ class Credits:
         spread = np.sqrt(np.maximum(variance[:, None] + variance[None, :] - 2 * self.excess_covariance, 0))
         rounding = TIE * np.abs(self.values).max()
         difference = np.where(np.abs(difference) <= rounding, 0.0, difference)
-        certain = np.sign(difference) * np.inf  # no spread: the order is what it is
-        score = np.where(spread > rounding, difference / np.where(spread > rounding, spread, 1.0), certain)
-        score = np.where(difference == 0, 0.0, score)
+        known = spread <= rounding  # no spread: the order is what it is
+        score = difference / np.where(known, 1.0, spread)
+        score[known & (difference > 0)] = np.inf
+        score[known & (difference < 0)] = -np.inf
         return np.asarray(stats.t.cdf(score, self.degrees_of_freedom), dtype=np.float64)
 
     def shares(self) -> tuple[Floats | None, str | None]:

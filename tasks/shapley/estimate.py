@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Estimate:
-    """values: float64[n]. covariance: float64[n, n], NaN where degrees_of_freedom (of the t quantiles) is 0: unknown."""
+    """values: float64[n]. covariance: float64[n, n], NaN (unknown) where degrees_of_freedom, of t quantiles, is 0."""
 
     values: NDArray[np.float64]
     covariance: NDArray[np.float64]

@@ -6,8 +6,8 @@ So it is fitted freely and thrown away, and neither v(∅) nor v(N) is asked for
 
     credit_i = excess_i + (v(N) - v(∅)) / n        excess from rows 0 < |S| < n only
 
-Rows become independent ones first. Complementary rows share every even-order interaction, which a Shapley value does not
-contain, so a pair is rotated into
+Rows become independent ones first. Complementary rows share every even-order interaction, which a Shapley value does
+not contain, so a pair is rotated into
 
     odd   (v(S) - v(N-S)) / √2   centred row (x_S - x_N-S) / √2   all of the pair's information
     even  (v(S) + v(N-S)) / √2   zero                             tells the size curve, and how large the even part is
@@ -32,7 +32,7 @@ from .validate import Coalitions, Evaluations, Floats, UnidentifiedError, distin
 PRIOR_DEGREES = 6.0  # weight of all sizes' error variance against a size's own
 EVEN_PRIOR_DEGREES = 2.0  # weight of 'a row alone is worth half a pair' while few pairs tell otherwise
 # Size curves by richness, and the residual degrees of freedom below which the next poorer one is taken: measured at
-# n = 10 and 14, a curve that leaves fewer costs more by its variance than it saves. Up to 8 players the rich one is any.
+# n = 10 and 14, a curve that leaves fewer costs more than it saves. Up to 8 players the rich one is every curve.
 CURVES = (("rich", 8.0), ("middle", 5.0), ("line", 0.0))
 CONSTANT = 1e-12
 
