@@ -20,6 +20,7 @@ from tasks.publish.tables import failures
 from tasks.publish.types import StatementData
 
 ROWS = 500  # rows of one kind of problem shown; the manifest holds all
+_WHOLE_CONTRIBUTORS = {"small-contributor", "empty-contributor", "unsafe-name", "not-in-only"}  # kinds of problem
 _STEPS = {
     "partition": "Partition the images",
     "train_reference": "Train the reference model",
@@ -148,7 +149,7 @@ def dropped(data: StatementData) -> list[tuple[Markup, str]]:
     return [
         (text.html(p.subject), text.plain(p.reason, 500))
         for p in data.partition.problems
-        if p.action == "left out" and p.kind.endswith("contributor")
+        if p.action == "left out" and p.kind in _WHOLE_CONTRIBUTORS
     ]
 
 
