@@ -58,6 +58,11 @@ class ModelSpec(Section):
     pretrained: str | None = Field(
         default=None, description="Path or hub id of a diffusers DDPM pipeline; empty means: train one."
     )
+    pretrained_is: Literal["reference", "base"] = Field(
+        default="reference",
+        description="reference: trained on everybody's images already, used as it is. base: never saw them, and is "
+        "trained on them for train_steps first.",
+    )
     resolution: int = Field(default=16, ge=8, le=1024, description="Side of the square images, in pixels.")
     channels: list[int] = Field(default=[16, 32, 64], min_length=1, description="Channels of each level of the U-Net.")
     layers_per_block: int = Field(default=1, ge=1, le=4, description="Residual layers in each block.")
@@ -112,8 +117,8 @@ class CoalitionSpec(Section):
     learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate, with warm-up and cosine decay.")
     baseline: Literal["untrained", "base"] = Field(
         default="untrained",
-        description="What the empty coalition is: untrained weights in the pruned shape, or the model given as "
-        "'pretrained' (pruned, but never trained on contributors' data).",
+        description="What the empty coalition is. untrained: random weights in the pruned shape (the paper's choice for "
+        "models trained from scratch). base: the pretrained base itself; needs pruning.ratio 0.",
     )
     seed: int = Field(default=0, ge=0, description="Seed of fine-tuning shared by all coalitions.")
     audit_seeds: list[int] = Field(
@@ -217,9 +222,13 @@ class Study(Section):
         return name
 
     @model_validator(mode="after")
-    def _base_needs_pretrained(self) -> Study:
-        if self.coalition.baseline == "base" and self.model.pretrained is None:
-            raise ValueError("coalition.baseline 'base' needs model.pretrained; use 'untrained' for a model trained here")
+    def _fits_together(self) -> Study:
+        if self.coalition.baseline == "base":
+            if self.model.pretrained is None or self.model.pretrained_is != "base":
+                raise ValueError("coalition.baseline 'base' needs model.pretrained with model.pretrained_is 'base'")
+            if self.pruning.ratio > 0:
+                # A base cut to the reference's shape and never recovered is a broken model, not a baseline.
+                raise ValueError("coalition.baseline 'base' needs pruning.ratio 0; use 'untrained' with pruning")
         if self.coalition.seed in self.coalition.audit_seeds:
             raise ValueError("coalition.audit_seeds must differ from coalition.seed")
         return self

@@ -1,0 +1,65 @@
+"""`attribute`: from images with owners to a published statement of credits."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from prefect import flow
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from infra.lease import Lease
+from infra.settings import store_url
+from infra.store import Store
+from tasks.estimate.task import estimate_credits
+from tasks.evaluate.task import evaluate_coalitions, prepare_statistics
+from tasks.model.task import prune_reference, sample_reference, train_reference
+from tasks.partition.task import partition_data
+from tasks.plan.task import plan_evaluations
+from tasks.publish.statement_data import collect
+from tasks.publish.storage import remove_unfinished
+from tasks.publish.task import publish_statement
+from tasks.progress import Stopwatch
+from tasks.study import Study
+
+MAXIMUM_WORKERS = 256
+
+
+@flow(
+    name="attribute",
+    flow_run_name="attribute-{study.name}",
+    description="Which contributors made this diffusion model good, by how much, and how sure is that?",
+    task_runner=ThreadPoolTaskRunner(max_workers=MAXIMUM_WORKERS),  # threads that wait for worker processes
+)
+def attribute(study: Study) -> str:
+    """Credit the data contributors of a diffusion model.
+
+    Args:
+        study: what to credit and how; everything has a default, those of the OpenMoji demo.
+
+    Returns:
+        Where the statement is.
+    """
+    store = Store(store_url())
+    log = get_run_logger()
+    run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{str(flow_run.id)[:8]}"
+    log.info("study '%s', run %s, store %s", study.name, run, store.url)
+    with Lease(store, study.name, f"flow run {flow_run.name} ({flow_run.id})") as lease:
+        for unfinished in remove_unfinished(study.name, store):
+            log.warning("run %s was killed while it published; its half statement was removed", unfinished)
+        clock = Stopwatch()
+        partition, data = clock("partition", partition_data, study, store)
+        statistics = clock("statistics", prepare_statistics, study, partition, data, store)
+        reference = clock("train_reference", train_reference, study, partition, data, store)
+        pruned = clock("prune", prune_reference, study, partition, data, reference, store)
+        plan = clock("plan", plan_evaluations, study, partition, pruned[0], statistics, store)
+        outcomes = clock(
+            "evaluate", evaluate_coalitions, study, plan, partition, data, pruned[0], statistics, store
+        )
+        results = clock("estimate", estimate_credits, study, partition, plan, outcomes)
+        shown = clock("sample_reference", sample_reference, study, reference, store)
+        statement = collect(
+            study, run, partition, data, statistics, reference, pruned, plan, outcomes, results, shown, clock.seconds
+        )
+        return publish_statement(statement, store, lease.check)

@@ -1,0 +1,164 @@
+"""The ledger: every model, sample set and score ever made, as small JSON records, never changed once written.
+
+A coalition's evaluation is a chain of three records, each named by the digest of what it was made from:
+
+    models/<d>   pruned model, members' fingerprints, recipe, seed        -> weights' sha256, seconds
+    samples/<d>  model, sampler, steps, count, seed                       -> images' sha256, seconds
+    scores/<d>   samples or model, property, its reference statistics     -> raw value, or why there is none
+
+A failure is recorded only where the same inputs would fail again (a training that diverges, a property that has no
+value); a dead worker or a lost connection is not the coalition's fault and leaves no record.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import math
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from infra.digest import canonical_json
+from infra.store import Store, StoreError
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Record(BaseModel):
+    """What all records have: the key they are under, what they were made from, and by what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_version: Literal[1] = 1
+    key: Digest
+    spec: dict[str, Any]
+    failure: str | None = None
+    seconds: float = Field(ge=0)
+    created: str
+    provenance: dict[str, str] = {}  # versions and device: recorded, not identity
+
+
+class ModelRecord(Record):
+    """One trained network: reference, pruned or a coalition's."""
+
+    members: list[str] = []
+    sha256: Digest | None = None
+    kept: bool = True
+    files: dict[str, Digest] = {}
+    facts: dict[str, float] = {}
+
+    @model_validator(mode="after")
+    def _made_or_failed(self) -> ModelRecord:
+        if (self.sha256 is None) == (self.failure is None):
+            raise ValueError("a model record holds either a sha256 or a failure")
+        return self
+
+
+class SamplesRecord(Record):
+    """Images drawn from one model."""
+
+    model: Digest
+    sha256: Digest | None = None
+
+    @model_validator(mode="after")
+    def _made_or_failed(self) -> SamplesRecord:
+        if (self.sha256 is None) == (self.failure is None):
+            raise ValueError("a samples record holds either a sha256 or a failure")
+        return self
+
+
+class ScoreRecord(Record):
+    """One property's raw value."""
+
+    subject: Digest
+    value: float | None = None
+
+    @model_validator(mode="after")
+    def _value_or_failed(self) -> ScoreRecord:
+        if (self.value is None) == (self.failure is None):
+            raise ValueError("a score record holds either a value or a failure")
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError("a value that is not finite is a failure, not a score")
+        return self
+
+
+class StatisticsRecord(Record):
+    """Reference statistics of one property over one data set, frozen in an epoch."""
+
+    sha256: Digest
+
+
+R = TypeVar("R", bound=Record)
+_FOLDER: dict[type[Record], str] = {
+    ModelRecord: "models",
+    SamplesRecord: "samples",
+    ScoreRecord: "scores",
+    StatisticsRecord: "statistics",
+}
+
+
+class LedgerConflict(RuntimeError):
+    """The same specification gave two different results: something that matters is not in the specification."""
+
+
+class Ledger:
+    """Records of one store. Listing is done once, by the driver; reading is checked against the schema."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def get(self, kind: type[R], key: str) -> R | None:
+        """The record under `key`, or None.
+
+        Raises:
+            StoreError: if what is stored is not such a record.
+        """
+        try:
+            data = self.store.read(_address(kind, key))
+        except FileNotFoundError:
+            return None
+        return _parse(kind, key, data, self.store)
+
+    def find(self, kind: type[R], keys: Iterable[str]) -> dict[str, R]:
+        """Those of `keys` that are there: one listing, then only the reads that are needed, many at a time."""
+        wanted = set(keys)
+        prefix = f"ledger/{_FOLDER[kind]}"
+        present = [k for k in (name[len(prefix) + 1 : -len(".json")] for name in self.store.list(prefix)) if k in wanted]
+        with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
+            records = list(pool.map(lambda key: self.get(kind, key), present))
+        return {record.key: record for record in records if record is not None}
+
+    def record(self, record: R) -> R:
+        """Add a record; the first one under a key stays. Returns the one that is in the ledger now.
+
+        Raises:
+            LedgerConflict: if one with another result is there already.
+        """
+        data = canonical_json(record.model_dump(mode="json"))
+        if self.store.create(_address(type(record), record.key), data):
+            return record
+        present = self.get(type(record), record.key)
+        if present is None:
+            raise StoreError(f"the store neither takes nor has {_address(type(record), record.key)}")
+        for outcome in ("sha256", "value"):
+            if getattr(present, outcome, None) != getattr(record, outcome, None):
+                raise LedgerConflict(
+                    f"{self.store.where(_address(type(record), record.key))} was made twice with different results "
+                    f"({getattr(present, outcome)} and {getattr(record, outcome)}): on different machines or versions? "
+                    f"The first is kept. It was made by {present.provenance}, this one by {record.provenance}."
+                )
+        return present
+
+
+def _address(kind: type[Record], key: str) -> str:
+    return f"ledger/{_FOLDER[kind]}/{key}.json"
+
+
+def _parse(kind: type[R], key: str, data: bytes, store: Store) -> R:
+    try:
+        record = kind.model_validate_json(data)
+    except ValidationError as error:
+        raise StoreError(f"{store.where(_address(kind, key))} is not a {kind.__name__}: {error}") from error
+    if record.key != key:
+        raise StoreError(f"{store.where(_address(kind, key))} says that it is {record.key}: somebody moved it")
+    return record

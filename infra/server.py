@@ -1,0 +1,104 @@
+"""A Prefect server of our own, where none answers: SQLite, loopback only, its state in this project's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from infra.settings import STATE_FOLDER
+
+HOST = "127.0.0.1"
+START_SECONDS = 120
+
+
+class ServerError(RuntimeError):
+    """The Prefect server could not be reached or started."""
+
+
+def port() -> int:
+    """The port of the local server: `PREFECT_SERVER_API_PORT`, or Prefect's own default."""
+    return int(os.environ.get("PREFECT_SERVER_API_PORT", "4200"))
+
+
+def api_url() -> str:
+    """The API to use: `PREFECT_API_URL` if set, else the local server's."""
+    return os.environ.get("PREFECT_API_URL") or f"http://{HOST}:{port()}/api"
+
+
+def ui_url() -> str:
+    """The address for people, of the same server."""
+    return api_url().removesuffix("/api")
+
+
+def answers(url: str) -> bool:
+    """Whether a Prefect API answers at `url`."""
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def environment() -> dict[str, str]:
+    """Environment of our server and of the flows that talk to it. Prefect keeps its files below our state folder, so a
+    person's own Prefect profile is neither used nor changed; a profile of theirs is used if PREFECT_HOME is set."""
+    home = os.environ.get("PREFECT_HOME") or str((STATE_FOLDER / "prefect").absolute())
+    return {
+        **os.environ,
+        "PREFECT_HOME": home,
+        "PREFECT_API_URL": api_url(),
+        "PREFECT_SERVER_API_HOST": HOST,
+        # The UI asks its own server; with the --port flag alone it would look for port 4200.
+        "PREFECT_SERVER_API_PORT": str(port()),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+@contextlib.contextmanager
+def running_server(log: Path | None = None) -> Iterator[bool]:
+    """A Prefect API that answers, for the length of the block; started and stopped here if none does.
+
+    Yields:
+        Whether the server was started here.
+
+    Raises:
+        ServerError: if `PREFECT_API_URL` is set and does not answer, or our own server does not come up.
+    """
+    if answers(api_url()):
+        yield False
+        return
+    if os.environ.get("PREFECT_API_URL"):
+        raise ServerError(f"PREFECT_API_URL is {api_url()}, and no Prefect API answers there; start it or unset it")
+    log = log or STATE_FOLDER / "prefect-server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "prefect", "server", "start"]
+    server_environment = {k: v for k, v in environment().items() if k != "PREFECT_API_URL"}
+    with open(log, "ab") as output:
+        process = subprocess.Popen(command, env=server_environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(api_url()):
+            if process.poll() is not None:
+                raise ServerError(
+                    f"the Prefect server ended with code {process.returncode} while starting; see {log}. If port "
+                    f"{port()} is taken, set PREFECT_SERVER_API_PORT."
+                )
+            if time.monotonic() > deadline:
+                raise ServerError(f"the Prefect server did not answer within {START_SECONDS} s; see {log}")
+            time.sleep(0.3)
+        yield True
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

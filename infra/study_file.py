@@ -1,0 +1,56 @@
+"""Studies as files: YAML presets beside the deployments, with single fields changed on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class StudyFileError(ValueError):
+    """A preset cannot be read; the message names the file and every field that is wrong."""
+
+
+def load_preset(path: Path, model: type[M], changes: Sequence[str] = ()) -> M:
+    """Read a YAML file into a model.
+
+    Args:
+        changes: "section.field=value" each, the value as YAML, applied in order.
+
+    Raises:
+        StudyFileError: if the file is not there, not YAML, or does not fit the model.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        there = ", ".join(sorted(p.name for p in path.parent.glob("*.yaml"))) or "no .yaml file"
+        raise StudyFileError(f"there is no {path}; in {path.parent} there are: {there}") from error
+    except yaml.YAMLError as error:
+        raise StudyFileError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise StudyFileError(f"{path} must hold fields of a study, not {type(content).__name__}")
+    for change in changes:
+        _apply(content, change)
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        wrong = [f"- {'.'.join(map(str, e['loc'])) or 'study'}: {e['msg']}" for e in error.errors()]
+        raise StudyFileError("\n".join([f"{path} does not describe a study:", *wrong])) from error
+
+
+def _apply(content: dict[str, Any], change: str) -> None:
+    place, equals, value = change.partition("=")
+    *sections, name = place.split(".")
+    if not equals or not name:
+        raise StudyFileError(f"'{change}' is not a change; write section.field=value, such as coalition.seed=3")
+    here = content
+    for section in sections:
+        here = here.setdefault(section, {})
+        if not isinstance(here, dict):
+            raise StudyFileError(f"'{change}': {section} is not a section")
+    here[name] = yaml.safe_load(value)

@@ -1,0 +1,265 @@
+"""Step 5: realise one coalition and score it, link by link, each link only if the ledger does not have it.
+
+    model:   load pruned -> fine-tune on the members' images (or the baseline) -> weights
+    samples: weights -> images
+    scores:  images or weights -> one number a property
+
+A training that diverges, or a property that has no value for these images, is recorded as a failure with its reason: the
+same inputs would fail again. Anything else that goes wrong is raised, and leaves no record.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from diffusers import UNet2DModel
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from infra.digest import sha256
+from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
+from infra.provenance import now, provenance
+from infra.store import Store
+from tasks.evaluate.jobs import Job, Outcome, Setting
+from tasks.model.pruned import PrunedModel, load_pruned
+from tasks.model.sample import sample
+from tasks.model.threads import device_of, one_thread
+from tasks.model.train import Diverged, TrainingData, train
+from tasks.model.unet import UNetDenoiser, reset_weights
+from tasks.properties import Samples, resolve_property
+from tasks.recipe import coalition_training
+
+Say = Callable[[str], None]
+
+
+class Evaluator:
+    """Evaluates the jobs of one run, one after another; keeps what they share (data, pruned model, statistics)."""
+
+    def __init__(self, setting: Setting, index: int = 0) -> None:
+        self.setting = setting
+        self.store = Store(setting.store_url)
+        self.ledger = Ledger(self.store)
+        self.device = device_of(setting.study.execution.device, index)
+        self._pruned: PrunedModel | None = None
+        self._data: tuple[torch.Tensor, np.ndarray] | None = None
+        self._statistics: dict[str, dict[str, np.ndarray]] = {}
+
+    def evaluate(self, job: Job, say: Say) -> Outcome:
+        """Do what is missing of a job.
+
+        Raises:
+            LedgerConflict, StoreError: see infra.
+        """
+        with one_thread():
+            return _Evaluation(self, job, say).run()
+
+    @property
+    def pruned(self) -> PrunedModel:
+        """The model every coalition starts from."""
+        if self._pruned is None:
+            self._pruned = load_pruned(self.setting.pruned_key, self.store)
+        return self._pruned
+
+    def training_data(self, members: tuple[int, ...]) -> TrainingData:
+        """The training images with the sum of the members' shares as weights."""
+        if self._data is None:
+            arrays = self.store.load_arrays(f"data/{self.setting.data_key}.safetensors")
+            self._data = torch.from_numpy(arrays["train_pixels"]), np.array(self.setting.ownership)
+        pixels, ownership = self._data
+        weights = ownership[:, list(members)].sum(axis=1)
+        return TrainingData(pixels, self.setting.train_digests, weights)
+
+    def statistics(self, name: str) -> dict[str, np.ndarray]:
+        """The reference statistics of a property, as frozen in this epoch."""
+        digest = self.setting.statistics[name]
+        if digest is None:
+            return {}
+        if name not in self._statistics:
+            self._statistics[name] = self.store.load_arrays(f"statistics/{digest}.safetensors", digest)
+        return self._statistics[name]
+
+
+class _Evaluation:
+    """One job on its way through the chain."""
+
+    def __init__(self, evaluator: Evaluator, job: Job, say: Say) -> None:
+        self.evaluator, self.job, self.say = evaluator, job, say
+        self.study = evaluator.setting.study
+        self.seconds = dict.fromkeys(("load", "fine_tune", "sample", "score"), 0.0)
+        self.trained = self.sampled = False
+        self._unet: UNet2DModel | None = None
+
+    def run(self) -> Outcome:
+        ledger = self.evaluator.ledger
+        known = {name: ledger.get(ScoreRecord, recipe.key) for name, recipe in self.job.scores.items()}
+        missing = [name for name, record in known.items() if record is None]
+        records = {name: record for name, record in known.items() if record is not None}
+        failures: dict[str, str] = {}
+        subjects: dict[str, Samples | UNetDenoiser] = {}
+        try:
+            for name in missing:
+                needs = resolve_property(name, self.study.properties).needs
+                if needs not in subjects:
+                    subjects[needs] = self._samples() if needs == "samples" else self._denoiser()
+        except Diverged as error:
+            failures = dict.fromkeys(missing, str(error))
+            missing = []
+        for name in missing:
+            records[name] = self._score(name, subjects[resolve_property(name, self.study.properties).needs])
+        return Outcome(
+            values={name: record.value for name, record in records.items() if record.value is not None},
+            failures={**{n: r.failure for n, r in records.items() if r.failure is not None}, **failures},
+            seconds=self.seconds,
+            trained=self.trained,
+            sampled=self.sampled,
+            scored=len(missing),
+        )
+
+    def _denoiser(self) -> UNetDenoiser:
+        return UNetDenoiser(self._network(), self.evaluator.pruned.schedule)
+
+    def _network(self) -> UNet2DModel:
+        """The coalition's network, from the store or trained now."""
+        if self._unet is not None:
+            return self._unet
+        recipe, store = self.job.model, self.evaluator.store
+        known = self.evaluator.ledger.get(ModelRecord, recipe.key)
+        if known is not None and known.failure is not None:
+            raise Diverged(known.failure)
+        if known is not None and known.kept:
+            with self._timed("load"):
+                unet = self.evaluator.pruned.network(with_weights=False)
+                unet.load_state_dict(load_tensors(store.read(f"models/{recipe.key}.safetensors", known.sha256)))
+            self._unet = unet.to(self.evaluator.device).eval()
+        else:
+            self._unet = self._train()
+        return self._unet
+
+    def _train(self) -> UNet2DModel:
+        how, members = self.job.model.spec["how"], self.job.members
+        with self._timed("load"):
+            unet = self.evaluator.pruned.network(with_weights=how["start"] != "random")
+            if how["start"] == "random":
+                reset_weights(unet, self.job.seed)
+        started, failure = time.monotonic(), None
+        with self._timed("fine_tune"):
+            if members:
+                recipe = coalition_training(self.study, self.job.seed)
+                try:
+                    train(
+                        unet,
+                        self.evaluator.pruned.schedule,
+                        self.evaluator.training_data(members),
+                        recipe,
+                        device=self.evaluator.device,
+                    )
+                except Diverged as error:
+                    failure = str(error)
+        self.trained = True
+        self._record_model(unet, time.monotonic() - started, failure)
+        if failure is not None:
+            raise Diverged(failure)
+        return unet.to(self.evaluator.device).eval()
+
+    def _record_model(self, unet: UNet2DModel, seconds: float, failure: str | None) -> None:
+        key, store = self.job.model.key, self.evaluator.store
+        weights = save_tensors({name: tensor.contiguous().cpu() for name, tensor in unet.state_dict().items()})
+        kept = failure is None and len(weights) < self.study.execution.keep_weights_below_mb * 2**20
+        if kept:
+            store.write(f"models/{key}.safetensors", weights)
+        self.evaluator.ledger.record(
+            ModelRecord(
+                key=key,
+                spec=self.job.model.spec,
+                failure=failure,
+                seconds=seconds,
+                created=now(),
+                provenance=provenance(self.evaluator.device),
+                members=list(self.job.names),
+                sha256=None if failure is not None else sha256(weights),
+                kept=kept,
+            )
+        )
+
+    def _samples(self) -> Samples:
+        recipe, store = self.job.samples, self.evaluator.store
+        assert recipe is not None  # the plan gives every job samples if a property needs them
+        known = self.evaluator.ledger.get(SamplesRecord, recipe.key)
+        if known is not None and known.failure is not None:
+            raise Diverged(known.failure)
+        if known is not None:
+            with self._timed("load"):
+                images = store.load_arrays(f"samples/{recipe.key}.safetensors", known.sha256)["images"]
+            return Samples(images, device=self.evaluator.device)
+        return Samples(self._sample(), device=self.evaluator.device)
+
+    def _sample(self) -> np.ndarray:
+        recipe, store, sampling = self.job.samples, self.evaluator.store, self.study.sampling
+        assert recipe is not None
+        unet = self._network()
+        started, failure, digest = time.monotonic(), None, None
+        images = np.empty(0, dtype=np.uint8)
+        with self._timed("sample"):
+            try:
+                images = sample(
+                    unet,
+                    self.evaluator.pruned.schedule,
+                    sampler=sampling.sampler,
+                    steps=sampling.steps,
+                    images=sampling.images,
+                    batch_size=sampling.batch_size,
+                    seed=recipe.spec["seed"],
+                    device=self.evaluator.device,
+                )
+                digest = store.save_arrays(f"samples/{recipe.key}.safetensors", {"images": images})
+            except Diverged as error:
+                failure = str(error)
+        self.sampled = True
+        self.evaluator.ledger.record(
+            SamplesRecord(
+                key=recipe.key,
+                spec=recipe.spec,
+                model=self.job.model.key,
+                failure=failure,
+                seconds=time.monotonic() - started,
+                created=now(),
+                provenance=provenance(self.evaluator.device),
+                sha256=digest,
+            )
+        )
+        if failure is not None:
+            raise Diverged(failure)
+        return images
+
+    def _score(self, name: str, subject: Samples | UNetDenoiser) -> ScoreRecord:
+        recipe, started, value, failure = self.job.scores[name], time.monotonic(), None, None
+        with self._timed("score"):
+            try:
+                value = resolve_property(name, self.study.properties).score(subject, self.evaluator.statistics(name))
+            except ValueError as error:
+                failure = str(error)
+                self.say(f"{name} has no value for this coalition: {failure}")
+        return self.evaluator.ledger.record(
+            ScoreRecord(
+                key=recipe.key,
+                spec=recipe.spec,
+                subject=recipe.spec["subject"],
+                value=value,
+                failure=failure,
+                seconds=time.monotonic() - started,
+                created=now(),
+                provenance=provenance(self.evaluator.device),
+            )
+        )
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.monotonic() - started

@@ -1,0 +1,132 @@
+"""Step 5 as Prefect tasks: one task run a coalition that the ledger does not know, a window of them at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture, as_completed
+from prefect.logging import get_run_logger
+from prefect.runtime import task_run
+from prefect.states import Completed, State
+
+from infra.ledger import Ledger
+from infra.store import Store
+from tasks.evaluate.jobs import Job, Outcome, Setting
+from tasks.evaluate.statistics import prepare_statistics as prepare
+from tasks.evaluate.workers import Evaluates, WorkerDied, open_workers
+from tasks.partition import Partition
+from tasks.plan.plan import Plan, recall
+from tasks.progress import clock
+from tasks.recipe import Recipe
+from tasks.study import Study
+
+
+@task(task_run_name="reference-statistics-{study.name}", cache_policy=NO_CACHE)
+def prepare_statistics(study: Study, partition: Partition, data: Recipe, store: Store) -> dict[str, str | None]:
+    """Reference statistics of every property, frozen for the epoch; a property that cannot be had ends the run here."""
+    return prepare(study, partition, data, store, get_run_logger().info)
+
+
+def _worth_retrying(task: Any, run: Any, state: State[Any]) -> bool:
+    """A dead worker or an absent store may be better next time; an error in the code will not."""
+    try:
+        state.result()
+    except (WorkerDied, OSError):
+        return True
+    except Exception:
+        return False
+    return False
+
+
+@task(task_run_name="evaluate-{label}", cache_policy=NO_CACHE, retry_condition_fn=_worth_retrying)
+def evaluate_coalition(job: Job, label: str, workers: Evaluates, store: Store) -> Outcome | State[Outcome]:
+    """Realise one coalition and score it, in a worker. After a crash the ledger is asked first."""
+    if task_run.run_count > 1:
+        known = recall([job], Ledger(store))
+        if 0 in known:
+            return Completed(name="Cached", message="found in the ledger", data=known[0])
+    return workers.evaluate(job, get_run_logger().info)
+
+
+def evaluate_coalitions(
+    study: Study,
+    plan: Plan,
+    partition: Partition,
+    data: Recipe,
+    pruned: Recipe,
+    statistics: Mapping[str, str | None],
+    store: Store,
+) -> list[Outcome]:
+    """The outcome of every job of a plan, in its order: from the ledger, or evaluated now. Called by the flow itself, whose
+    child task runs the evaluations are."""
+    log = get_run_logger()
+    outcomes: dict[int, Outcome] = dict(plan.known)
+    artifact = create_progress_artifact(
+        progress=100.0 * len(plan.known) / len(plan.jobs),
+        key=f"evaluations-{study.name}",
+        description=f"{len(plan.jobs)} evaluations, {len(plan.known)} of them found in the ledger",
+    )
+    setting = Setting(
+        store_url=store.url,
+        study=study,
+        data_key=data.key,
+        train_digests=partition.train_digests,
+        ownership=tuple(tuple(float(w) for w in row) for row in partition.ownership),
+        pruned_key=pruned.key,
+        statistics=dict(statistics),
+    )
+    started = time.monotonic()
+    with open_workers(setting) as workers:
+        run = evaluate_coalition.with_options(retries=study.execution.retries)
+        waiting = list(reversed(plan.missing))
+        running: dict[PrefectFuture[Any], int] = {}
+        while waiting or running:
+            while waiting and len(running) < workers.size:
+                position = waiting.pop()
+                job = plan.jobs[position]
+                future = run.submit(job, _label(job, position, len(partition.contributors)), workers, store)
+                running[future] = position
+            future = next(as_completed(list(running)))
+            position = running.pop(future)
+            outcomes[position] = _outcome(plan.jobs[position], future)
+            done = len(outcomes) - len(plan.known)
+            left = (time.monotonic() - started) / done * (len(waiting) + len(running))
+            log.info(
+                "%d of %d evaluations done (%d from the ledger), %s left · %s",
+                len(outcomes),
+                len(plan.jobs),
+                len(plan.known),
+                clock(left),
+                _summary(plan.jobs[position], outcomes[position]),
+            )
+            update_progress_artifact(artifact, progress=100.0 * len(outcomes) / len(plan.jobs))
+    return [outcomes[i] for i in range(len(plan.jobs))]
+
+
+def _outcome(job: Job, future: PrefectFuture[Any]) -> Outcome:
+    """What a task run came to; one that failed in spite of its retries is a failed evaluation with its reason."""
+    try:
+        outcome = future.result()
+    except Exception as error:  # decided below, by the study's failure_tolerance, when all are in
+        return Outcome(failures=dict.fromkeys(job.scores, f"{type(error).__name__}: {error}"))
+    assert isinstance(outcome, Outcome)
+    return outcome
+
+
+def _label(job: Job, position: int, contributors: int) -> str:
+    """A task run's name: number, how many contributors, what for."""
+    kind = {"baseline": "empty", "grand": "everybody"}.get(job.role, f"{len(job.members)}-of-{contributors}")
+    return f"{position:04d}-{kind}" + (f"-seed-{job.seed}" if job.role == "audit" else "")
+
+
+def _summary(job: Job, outcome: Outcome) -> str:
+    """One line about one evaluation."""
+    who = "nobody" if not job.names else f"{len(job.names)} contributors"
+    values = ", ".join(f"{name} {value:.4g}" for name, value in outcome.values.items())
+    failed = "; ".join(f"{name} failed: {why.splitlines()[0]}" for name, why in outcome.failures.items())
+    return f"{who}, seed {job.seed}: {values or failed} in {sum(outcome.seconds.values()):.1f} s"

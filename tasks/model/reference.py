@@ -1,0 +1,103 @@
+"""Step 2: the reference model, trained on everybody's images, or given. Once an epoch.
+
+A training is saved as it goes; a run that was killed goes on from the last save and ends with the same weights as one that
+was not. The result is a standard `DDPMPipeline` folder in the store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler, UNet2DModel
+
+from infra.ledger import Ledger, ModelRecord
+from infra.provenance import now, provenance
+from infra.store import Store, scratch_folder
+from tasks.model.pipeline import load_pipeline, save_pipeline
+from tasks.model.threads import device_of
+from tasks.model.train import Progress, TrainingData, TrainState, train
+from tasks.model.unet import build_unet, noise_schedule
+from tasks.recipe import Recipe, network_config, reference_training
+from tasks.study import Study
+
+Say = Callable[[str], None]
+
+
+def obtain_reference(
+    study: Study, recipe: Recipe, data: TrainingData, store: Store, *, say: Say, progress: Progress | None = None
+) -> ModelRecord:
+    """The reference of this recipe: from the store, or trained (or brought in) and stored.
+
+    Raises:
+        Diverged: if training produced numbers that are not finite.
+    """
+    ledger = Ledger(store)
+    known = ledger.get(ModelRecord, recipe.key)
+    if known is not None:
+        say(f"reference {recipe.key[:12]} is in the store: nothing to train")
+        return known
+    started = time.monotonic()
+    model = study.model
+    if model.pretrained is not None:
+        unet, schedule = load_pipeline(model.pretrained, model.resolution)
+    else:
+        unet = build_unet(network_config(model), model.seed)
+        schedule = noise_schedule(model.noise_steps, model.beta_schedule)
+    device = device_of(study.execution.device)
+    if model.pretrained is None or model.pretrained_is == "base":
+        checkpoint = f"reference/{recipe.key}/checkpoint.safetensors"
+        resume = _load_checkpoint(store, checkpoint)
+        if resume is not None:
+            say(f"an interrupted training was found: going on from step {resume.step} of {model.train_steps}")
+        train(
+            unet,
+            schedule,
+            data,
+            reference_training(model),
+            device=device,
+            resume=resume,
+            save=lambda state: _save_checkpoint(store, checkpoint, state),
+            save_every_seconds=study.execution.checkpoint_seconds,
+            progress=progress,
+        )
+    with scratch_folder() as folder:
+        save_pipeline(unet, schedule, Path(folder))
+        files = store.upload_folder(Path(folder), f"reference/{recipe.key}")
+    weights = next(digest for name, digest in sorted(files.items()) if name.endswith(".safetensors"))
+    record = ledger.record(
+        ModelRecord(
+            key=recipe.key,
+            spec=recipe.spec,
+            seconds=time.monotonic() - started,
+            created=now(),
+            provenance=provenance(device),
+            sha256=weights,
+            files=files,
+        )
+    )
+    store.delete(f"reference/{recipe.key}/checkpoint.safetensors")
+    return record
+
+
+def load_reference(record: ModelRecord, store: Store, resolution: int) -> tuple[UNet2DModel, DDPMScheduler]:
+    """The stored reference, each file checked against its digest."""
+    with scratch_folder() as folder:
+        store.download_folder(f"reference/{record.key}", Path(folder), record.files)
+        return load_pipeline(folder, resolution)
+
+
+def _save_checkpoint(store: Store, key: str, state: TrainState) -> None:
+    arrays = {name: tensor.numpy() for name, tensor in state.tensors.items()}
+    store.save_arrays(key, {**arrays, "step": np.array([state.step], dtype=np.int64)})
+
+
+def _load_checkpoint(store: Store, key: str) -> TrainState | None:
+    if not store.exists(key):
+        return None
+    arrays = store.load_arrays(key)
+    step = int(arrays.pop("step")[0])
+    return TrainState(step, {name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -1,0 +1,38 @@
+"""Where numbers are made: which device, and how many threads.
+
+A coalition is always realised on one thread: two processes of one thread each get more done than one of two, and sums come
+out in the same order whether the work runs in this process or in a pool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from threadpoolctl import threadpool_limits
+
+
+def device_of(choice: str, index: int = 0) -> str:
+    """The torch device for a study's choice ("auto", "cpu", "cuda"); worker number `index` takes its card in turn.
+
+    Raises:
+        ValueError: if CUDA is asked for and there is none.
+    """
+    if choice == "cpu" or (choice == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise ValueError("execution.device is 'cuda', but torch finds no CUDA device here; use 'auto' or 'cpu'")
+    return f"cuda:{index % torch.cuda.device_count()}"
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Everything inside runs on one CPU thread; the setting before is restored."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        torch.set_num_threads(before)

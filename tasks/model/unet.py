@@ -1,0 +1,77 @@
+"""The denoising network: built from the study's numbers, reset to random weights, wrapped for scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler, UNet2DModel
+
+from tasks.model.randomness import mix
+
+
+def unet_config(
+    resolution: int, channels: list[int], layers_per_block: int, attention_levels: list[int], norm_groups: int
+) -> dict[str, Any]:
+    """Arguments of `UNet2DModel` for RGB images of side `resolution`; JSON-able."""
+    levels = len(channels)
+    attention = [level in attention_levels for level in range(levels)]
+    return {
+        "sample_size": resolution,
+        "in_channels": 3,
+        "out_channels": 3,
+        "layers_per_block": layers_per_block,
+        "block_out_channels": list(channels),
+        "down_block_types": ["AttnDownBlock2D" if a else "DownBlock2D" for a in attention],
+        "up_block_types": ["AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)],
+        "norm_num_groups": norm_groups,
+        "attention_head_dim": 8,
+        "add_attention": any(attention),
+    }
+
+
+def build_unet(config: Mapping[str, Any], seed: int) -> UNet2DModel:
+    """A network with random weights that depend on `seed` alone, not on the global random state."""
+    unet = UNet2DModel(**config)
+    reset_weights(unet, seed)
+    return unet
+
+
+def reset_weights(module: torch.nn.Module, seed: int) -> None:
+    """Draw every layer's weights anew by its own PyTorch initialisation; works on pruned shapes too."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mix(seed, 3))
+        for layer in module.modules():
+            reset = getattr(layer, "reset_parameters", None)
+            if callable(reset):
+                reset()
+
+
+def to_model_space(pixels: torch.Tensor) -> torch.Tensor:
+    """uint8[n, r, r, 3] in 0..255 -> float32[n, 3, r, r] in [-1, 1]."""
+    return pixels.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1.0
+
+
+def to_pixels(images: torch.Tensor) -> torch.Tensor:
+    """float32[n, 3, r, r] in [-1, 1] -> uint8[n, r, r, 3], clipped."""
+    return ((images.clamp(-1, 1) + 1.0) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def noise_schedule(noise_steps: int, beta_schedule: str) -> DDPMScheduler:
+    """The forward process; predicts noise and clips samples, as in Ho et al. 2020."""
+    return DDPMScheduler(num_train_timesteps=noise_steps, beta_schedule=beta_schedule)
+
+
+class UNetDenoiser:
+    """A network with its noise schedule, as the properties that score weights see it."""
+
+    def __init__(self, unet: UNet2DModel, schedule: DDPMScheduler) -> None:
+        self.unet = unet.eval()
+        self.alphas_cumprod: torch.Tensor = schedule.alphas_cumprod  # float32[T]
+
+    @torch.no_grad()
+    def predict_noise(self, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """noisy float32[b, 3, r, r], timesteps int64[b] -> predicted noise float32[b, 3, r, r], where `noisy` is."""
+        device = next(self.unet.parameters()).device
+        return self.unet(noisy.to(device), timesteps.to(device)).sample.float().to(noisy.device)

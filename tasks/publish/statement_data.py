@@ -1,0 +1,69 @@
+"""Collects what the steps found out into the one record that a statement is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from infra.ledger import ModelRecord
+from infra.provenance import now, versions
+from tasks.evaluate.jobs import Outcome
+from tasks.evaluate.table import evaluations_table
+from tasks.model.pruned import pruning_table
+from tasks.partition import Partition, attribution
+from tasks.plan.plan import Plan
+from tasks.publish.types import PropertyResult, StatementData
+from tasks.recipe import Recipe
+from tasks.study import Study
+
+
+def collect(
+    study: Study,
+    run: str,
+    partition: Partition,
+    data: Recipe,
+    statistics: Mapping[str, str | None],
+    reference: tuple[Recipe, ModelRecord],
+    pruned: tuple[Recipe, ModelRecord],
+    plan: Plan,
+    outcomes: Sequence[Outcome],
+    results: tuple[PropertyResult, ...],
+    reference_samples: np.ndarray,
+    seconds: Mapping[str, float],
+) -> StatementData:
+    """Everything a statement says, with the digests it rests on."""
+    failed = sum(bool(outcome.failures) for outcome in outcomes)
+    return StatementData(
+        study=study,
+        run=run,
+        created=now(),
+        partition=partition,
+        results=results,
+        evaluations=evaluations_table(partition, plan.jobs, outcomes),
+        reference_samples=reference_samples,
+        pruning=pruning_table(pruned[1]),
+        costs={
+            **seconds,
+            "evaluations_cached": len(plan.known),
+            "evaluations_new": len(plan.missing),
+            "evaluations_failed": failed,
+        },
+        manifest={
+            "schema_version": 1,
+            "data": data.key,
+            "reference": {"key": reference[0].key, "sha256": reference[1].sha256, "spec": reference[0].spec},
+            "pruned": {"key": pruned[0].key, "sha256": pruned[1].sha256, "spec": pruned[0].spec},
+            "statistics": dict(statistics),
+            "seeds": {
+                "reference": study.model.seed,
+                "coalitions": study.coalition.seed,
+                "audit": list(study.coalition.audit_seeds),
+                "sampling": study.sampling.seed,
+                "design": study.estimation.seed,
+            },
+            "seconds": dict(seconds),
+            "versions": versions(),
+        },
+        attribution=attribution(study.data),
+    )
