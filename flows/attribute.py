@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from prefect import flow
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from infra.lease import Lease
 from infra.settings import store_url
@@ -17,20 +18,21 @@ from tasks.evaluate.task import evaluate_coalitions, prepare_statistics
 from tasks.model.task import prune_reference, sample_reference, train_reference
 from tasks.partition.task import partition_data
 from tasks.plan.task import plan_evaluations
+from tasks.progress import Stopwatch
 from tasks.publish.statement_data import collect
 from tasks.publish.storage import remove_unfinished
 from tasks.publish.task import publish_statement
-from tasks.progress import Stopwatch
 from tasks.study import Study
 
-MAXIMUM_WORKERS = 256
+# Threads that each wait for one worker process.
+WAITING_THREADS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=256)
 
 
 @flow(
     name="attribute",
     flow_run_name="attribute-{study.name}",
     description="Which contributors made this diffusion model good, by how much, and how sure is that?",
-    task_runner=ThreadPoolTaskRunner(max_workers=MAXIMUM_WORKERS),  # threads that wait for worker processes
+    task_runner=WAITING_THREADS,
 )
 def attribute(study: Study) -> str:
     """Credit the data contributors of a diffusion model.
@@ -54,9 +56,7 @@ def attribute(study: Study) -> str:
         reference = clock("train_reference", train_reference, study, partition, data, store)
         pruned = clock("prune", prune_reference, study, partition, data, reference, store)
         plan = clock("plan", plan_evaluations, study, partition, pruned[0], statistics, store)
-        outcomes = clock(
-            "evaluate", evaluate_coalitions, study, plan, partition, data, pruned[0], statistics, store
-        )
+        outcomes = clock("evaluate", evaluate_coalitions, study, plan, partition, data, pruned[0], statistics, store)
         results = clock("estimate", estimate_credits, study, partition, plan, outcomes)
         shown = clock("sample_reference", sample_reference, study, reference, store)
         statement = collect(

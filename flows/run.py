@@ -1,12 +1,13 @@
 """Run a study from the command line: `python -m flows.run deployments/studies/openmoji.yaml`.
 
-Uses the Prefect API that answers; starts one for the length of the run if none does.
+Uses the Prefect API that answers; starts one for the length of the run if none does. The flow runs in a process of its own,
+so that everything it has to tell the API is told before our server stops.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,40 +17,53 @@ from infra.store import StoreError
 from infra.study_file import StudyFileError, load_preset
 from tasks.study import Study
 
-# Said once and in full by us; the traceback would only push it off the screen.
+# What a person can mend: said once, in full, without a traceback that would push it off the screen.
 EXPECTED = (ValueError, StoreError, LeaseHeld, ServerError)
+LINE = "%(asctime)s | %(message)s"
+LOGGING = {
+    "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": LINE,
+    "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": LINE,
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "PYTHONUNBUFFERED": "1",
+}
 
 
 def main() -> int:
-    """Run `attribute` on a preset; 0 if a statement was published."""
+    """Run `attribute` on a preset; 0 if a statement was published, 2 if the preset is wrong."""
     parser = argparse.ArgumentParser(prog="python -m flows.run", description=__doc__)
     parser.add_argument("study", type=Path, help="a YAML preset, such as deployments/studies/openmoji.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="section.field=value", help="change a field")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     try:
         study = load_preset(arguments.study, Study, arguments.set)
-        os.environ.update(environment())  # before Prefect is imported: it reads its settings once
-        os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT", "%(asctime)s.%(msecs)03d | %(message)s")
-        os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT", "%(asctime)s.%(msecs)03d |   %(message)s")
-        print("looking for a Prefect API; if none answers, one is started (about 10 s)", flush=True)
+        if arguments.inside:
+            return _attribute(study)
+        print("looking for a Prefect API; if none answers, one is started (some seconds)", flush=True)
         with running_server() as ours:
             print(f"Prefect: {ui_url()}" + (" (started for this run)" if ours else ""), flush=True)
-            where = _attribute(study)
+            command = [sys.executable, "-m", "flows.run", *sys.argv[1:], "--inside"]
+            code = subprocess.run(command, env={**LOGGING, **environment()}, check=False).returncode
+        if code == 0:
+            print(f"Prefect UI: {ui_url()}" + ("  (`make ui` starts it again, with this run in it)" if ours else ""))
+        return code
     except StudyFileError as error:
         print(error, file=sys.stderr)
         return 2
     except EXPECTED as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; start it again to go on where it was", file=sys.stderr)
+        return 130
+
+
+def _attribute(study: Study) -> int:
+    from flows.attribute import attribute  # imports Prefect, which reads its settings from the environment once
+
+    where = attribute(study)
     print(f"\nStatement:  {where}/report.html\nTable:      {where}/credits.csv")
-    print(f"Prefect UI: {ui_url()}" + ("  (run `make ui` to look at this run there)" if ours else ""))
     return 0
-
-
-def _attribute(study: Study) -> str:
-    from flows.attribute import attribute
-
-    return attribute(study)
 
 
 if __name__ == "__main__":

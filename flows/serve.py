@@ -15,11 +15,13 @@ PRESETS = Path("deployments/studies")
 
 def main() -> int:
     """Serve every preset as a deployment of `attribute` until interrupted."""
-    os.environ.update(environment())  # before Prefect is imported: it reads its settings once
     try:
         studies = [load_preset(path, Study) for path in sorted(PRESETS.glob("*.yaml"))]
         with running_server():
-            print(f"\nPrefect UI:  {ui_url()}\nStart a run: {ui_url()}/deployments\nArtifacts:   {ui_url()}/v2/artifacts")
+            os.environ.update(environment())  # before Prefect is imported: it reads its settings once
+            print(
+                f"\nPrefect UI:  {ui_url()}\nStart a run: {ui_url()}/deployments\nArtifacts:   {ui_url()}/v2/artifacts"
+            )
             print("Ctrl-C ends it.\n", flush=True)
             _serve(studies)
     except (ServerError, StudyFileError) as error:
@@ -32,13 +34,15 @@ def main() -> int:
 
 def _serve(studies: list[Study]) -> None:
     from prefect import serve
+    from prefect.deployments.runner import RunnerDeployment
 
     from flows.attribute import attribute
 
-    deployments = [
-        attribute.to_deployment(name=study.name, parameters={"study": study.model_dump(mode="json")}, tags=["credit"])
-        for study in studies
-    ]
+    deployments = []
+    for study in studies:
+        deployment = attribute.to_deployment(name=study.name, parameters={"study": study.model_dump(mode="json")})
+        assert isinstance(deployment, RunnerDeployment)  # called synchronously, it is no coroutine
+        deployments.append(deployment)
     serve(*deployments)
 
 

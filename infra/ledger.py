@@ -123,7 +123,9 @@ class Ledger:
         """Those of `keys` that are there: one listing, then only the reads that are needed, many at a time."""
         wanted = set(keys)
         prefix = f"ledger/{_FOLDER[kind]}"
-        present = [k for k in (name[len(prefix) + 1 : -len(".json")] for name in self.store.list(prefix)) if k in wanted]
+        present = [
+            k for k in (name[len(prefix) + 1 : -len(".json")] for name in self.store.list(prefix)) if k in wanted
+        ]
         with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
             records = list(pool.map(lambda key: self.get(kind, key), present))
         return {record.key: record for record in records if record is not None}

@@ -1,6 +1,6 @@
 """Settings of this installation: where results live. Everything else is in the study.
 
-    CREDIT_STORE   file path, file://… or s3://bucket/prefix; default: .credit/store below the working directory
+CREDIT_STORE   file path, file://… or s3://bucket/prefix; default: .credit/store below the working directory
 """
 
 from __future__ import annotations

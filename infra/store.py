@@ -47,7 +47,9 @@ class Store:
         try:
             self._fs, root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise StoreError(f"cannot open the store '{url}': {error}; set CREDIT_STORE to a folder or s3://…") from error
+            raise StoreError(
+                f"cannot open the store '{url}': {error}; set CREDIT_STORE to a folder or s3://…"
+            ) from error
         self._root = str(root).rstrip("/")
         self._folder = Path(self._root) if "file" in _protocols(self._fs) else None
 

@@ -43,8 +43,6 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-
-
 class Stopwatch:
     """Calls functions and remembers how long each took, by the name of its step."""
 

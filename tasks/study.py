@@ -192,8 +192,9 @@ class ExecutionSpec(Section):
         default=0.05, ge=0, lt=1, description="Share of failed evaluations above which the run fails."
     )
     keep_weights_below_mb: float = Field(
-        default=64, ge=0, description="Fine-tuned weights up to this size are kept, so that later properties need "
-        "no new training."
+        default=64,
+        ge=0,
+        description="Fine-tuned weights up to this size are kept, so that later properties need no new training.",
     )
     checkpoint_seconds: float = Field(default=20, gt=0, description="How often the reference training is saved.")
 
@@ -201,9 +202,7 @@ class ExecutionSpec(Section):
 class Study(Section):
     """One frozen specification: whose data, which model, which properties, how credits are estimated."""
 
-    name: str = Field(
-        default="openmoji", description="Name of the study: lower case letters, digits and dashes."
-    )
+    name: str = Field(default="openmoji", description="Name of the study: lower case letters, digits and dashes.")
     data: DataSpec = DataSpec()
     model: ModelSpec = ModelSpec()
     pruning: PruningSpec = PruningSpec()

@@ -1,7 +1,7 @@
 """Reference statistics of the properties: computed once from the real images, frozen, and named by their content.
 
-    ledger/statistics/<d>.json          (property, data) -> sha256
-    statistics/<sha256>.safetensors     Fréchet moments, cluster centres, held-out images, …
+ledger/statistics/<d>.json          (property, data) -> sha256
+statistics/<sha256>.safetensors     Fréchet moments, cluster centres, held-out images, …
 """
 
 from __future__ import annotations

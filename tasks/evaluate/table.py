@@ -26,7 +26,10 @@ def evaluations_table(partition: Partition, jobs: Sequence[Job], outcomes: Seque
                 "cached": outcome.cached,
                 "failure": "; ".join(f"{name}: {why}" for name, why in sorted(outcome.failures.items())) or None,
                 **{name: outcome.values.get(name) for name in job.scores},
-                **{f"{part}_seconds": outcome.seconds.get(part, 0.0) for part in ("load", "fine_tune", "sample", "score")},
+                **{
+                    f"{part}_seconds": outcome.seconds.get(part, 0.0)
+                    for part in ("load", "fine_tune", "sample", "score")
+                },
                 "model_key": job.model.key,
                 "samples_key": job.samples.key if job.samples is not None else None,
                 **{f"score_key_{name}": recipe.key for name, recipe in job.scores.items()},

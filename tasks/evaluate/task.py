@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -71,6 +72,7 @@ def evaluate_coalitions(
         key=f"evaluations-{study.name}",
         description=f"{len(plan.jobs)} evaluations, {len(plan.known)} of them found in the ledger",
     )
+    assert isinstance(artifact, UUID)  # called in a synchronous flow, it is no coroutine
     setting = Setting(
         store_url=store.url,
         study=study,

@@ -22,8 +22,8 @@ def load_pipeline(name_or_path: str, resolution: int) -> tuple[UNet2DModel, DDPM
         PipelineError: if it is not there, not a DDPM of RGB images at this resolution, or does not predict noise.
     """
     try:
-        pipeline = DDPMPipeline.from_pretrained(name_or_path, use_safetensors=True)
-    except (OSError, ValueError, EnvironmentError) as error:
+        pipeline = DDPMPipeline.from_pretrained(name_or_path, use_safetensors=True, low_cpu_mem_usage=False)
+    except (OSError, ValueError) as error:
         raise PipelineError(
             f"model.pretrained '{name_or_path}' could not be loaded as a DDPMPipeline with safetensors weights: {error}"
         ) from error
@@ -60,7 +60,9 @@ def pipeline_digests(name_or_path: str) -> dict[str, str]:
         try:
             folder = Path(DDPMPipeline.download(name_or_path, use_safetensors=True))
         except (OSError, ValueError) as error:
-            raise PipelineError(f"model.pretrained '{name_or_path}' is neither a folder nor on the hub: {error}") from error
+            raise PipelineError(
+                f"model.pretrained '{name_or_path}' is neither a folder nor on the hub: {error}"
+            ) from error
     files = sorted(p for p in folder.rglob("*") if p.suffix in {".safetensors", ".json"} and p.is_file())
     if not any(p.suffix == ".safetensors" for p in files):
         raise PipelineError(f"model.pretrained '{name_or_path}' holds no safetensors weights")

@@ -1,7 +1,7 @@
 """Step 3: the pruned model every coalition starts from. Once an epoch.
 
-    pruned/<d>.safetensors   weights
-    pruned/<d>.json          {"architecture": …, "schedule": …}: all that is needed to build the shapes, as data
+pruned/<d>.safetensors   weights
+pruned/<d>.json          {"architecture": …, "schedule": …}: all that is needed to build the shapes, as data
 """
 
 from __future__ import annotations

@@ -69,12 +69,15 @@ def choose_batch(seed: int, step: int, keys: np.ndarray, weights: np.ndarray, ba
 
 
 def noise_and_timesteps(
-    seed: int, step: int, shape: tuple[int, int, int, int], noise_steps: int
+    seed: int, step: int, shape: tuple[int, ...], noise_steps: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Noise and timesteps of one batch, by slot. Drawn on the CPU, so that every device sees the same numbers.
 
     Timesteps are stratified: slot j's lies in one of B equal parts of 0..T-1, in random order. Each slot's timestep is
     still uniform, but a batch covers all noise levels, which lowers the variance of the gradient.
+
+    Args:
+        shape: (B, C, H, W).
 
     Returns:
         noise float32[B, C, H, W], timesteps int64[B] in 0..noise_steps-1.

@@ -98,7 +98,7 @@ def train(
     unet.to(device).train()
     images = to_model_space(data.pixels)  # float32[n, 3, r, r]
     keys = image_keys(data.digests)
-    optimiser = torch.optim.Adam(unet.parameters(), lr=recipe.learning_rate)
+    optimiser = torch.optim.Adam(unet.parameters(), lr=recipe.learning_rate, fused=True)  # one kernel, not one a tensor
     average = {name: p.detach().clone() for name, p in unet.named_parameters()}
     decay = recipe.bounded_ema_decay
     start = 0
@@ -117,7 +117,9 @@ def train(
         noisy = schedule.add_noise(clean, noise, timesteps)  # [B, 3, r, r]
         loss = torch.nn.functional.mse_loss(unet(noisy, timesteps).sample, noise)
         if not torch.isfinite(loss):
-            raise Diverged(f"training loss is {loss.item()} at step {step + 1} of {recipe.steps}; lower the learning rate")
+            raise Diverged(
+                f"training loss is {loss.item()} at step {step + 1} of {recipe.steps}; lower the learning rate"
+            )
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(recipe, step)
         optimiser.zero_grad(set_to_none=True)

@@ -39,7 +39,7 @@ from tasks.partition.names import clean, closest
 AUTHORS = Path(__file__).with_name("openmoji_authors.csv")
 STAMP = ".openmoji.json"
 ATTRIBUTION = (
-    "All emojis designed by OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0\n"  # noqa: RUF001
+    "All emojis designed by OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0\n"
     "https://openmoji.org  https://creativecommons.org/licenses/by-sa/4.0/\n"
     "Changes: rendered as PNG on a white background; skin-tone variants and the subgroup 'brand' left out.\n"
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
@@ -13,16 +15,20 @@ from tasks.progress import Ticker
 from tasks.recipe import Recipe, data_recipe
 from tasks.study import Study
 
+SHOWN = 3  # remarks of a kind that the log quotes
+
 
 @task(task_run_name="partition-{study.name}", cache_policy=NO_CACHE)
 def partition_data(study: Study, store: Store) -> tuple[Partition, Recipe]:
     """Read the images, find out whose they are, and put them in the store as the models will see them."""
     log = get_run_logger()
     parts = partition(study.data, study.model.resolution, progress=Ticker(log.info, "reading images"))
-    for problem in parts.problems[:20]:
-        log.warning("%s %r: %s (%s)", problem.kind, problem.subject, problem.reason, problem.action)
-    if len(parts.problems) > 20:
-        log.warning("%d more remarks on the data are in the statement", len(parts.problems) - 20)
+    for kind, of_kind in groupby(sorted(parts.problems, key=lambda p: p.kind), key=lambda p: p.kind):
+        several = list(of_kind)
+        shown = "; ".join(problem.reason for problem in several[:SHOWN])
+        log.warning("%s, %d times: %s%s", kind, len(several), shown, " …" if len(several) > SHOWN else "")
+    if parts.problems:
+        log.info("every remark on the data is in the statement, by name")
     log.info(
         "%d contributors own %d training images; %d images are held out",
         len(parts.contributors),

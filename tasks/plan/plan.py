@@ -54,9 +54,7 @@ def make_plan(
     draws = Counter(row.tobytes() for row in coalitions)
     rows = [np.frombuffer(row, dtype=bool) for row in draws]
     main = study.coalition.seed
-    jobs = [
-        make_job(study, partition, pruned, statistics, row, _role(row), main, draws[row.tobytes()]) for row in rows
-    ]
+    jobs = [make_job(study, partition, pruned, statistics, row, _role(row), main, draws[row.tobytes()]) for row in rows]
     for row in audit_rows(study, np.array(rows)):
         for seed in study.coalition.audit_seeds:
             jobs.append(make_job(study, partition, pruned, statistics, row, "audit", seed))

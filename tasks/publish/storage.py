@@ -1,7 +1,7 @@
 """A statement in the store: whole or absent, and `latest.json` last.
 
-    studies/<study>/<run>/credits.parquet … manifest.json     the manifest is written last: where it is, all is
-    studies/<study>/latest.json                               {"run", "created", "manifest_sha256"}
+studies/<study>/<run>/credits.parquet … manifest.json     the manifest is written last: where it is, all is
+studies/<study>/latest.json                               {"run", "created", "manifest_sha256"}
 """
 
 from __future__ import annotations

@@ -262,7 +262,7 @@ def test_progress_counts_every_image_to_the_end(folder: DataFolder) -> None:
     assert seen == [(done, 12) for done in range(1, 13)]
 
 
-class Unreachable(MemoryFileSystem):  # type: ignore[misc]
+class Unreachable(MemoryFileSystem):
     """A store that lists its files but does not give one of them."""
 
     protocol = "unreachable"

@@ -196,4 +196,4 @@ def test_constant_values_but_for_the_baseline_give_equal_shares():
     assert np.allclose(credits.values, 3.7 / 6)
     assert np.all(credits.probability_greater() == 0.5)
     shares, reason = credits.shares()
-    assert reason is None and np.allclose(shares, 1 / 6)
+    assert reason is None and shares is not None and np.allclose(shares, 1 / 6)
