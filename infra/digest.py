@@ -14,12 +14,13 @@ SCHEMA = 1
 
 
 def canonical_json(value: Any) -> bytes:
-    """UTF-8 JSON with sorted keys and no spaces.
+    """UTF-8 JSON with sorted keys and no spaces; reading it and writing it again gives the same bytes.
 
     Raises:
-        ValueError: if a number is not finite: such a value has no JSON and must not be stored.
-        TypeError: if something has no JSON form.
+        ValueError: if a number is not finite, or a text is not Unicode: such a value has no JSON and must not be stored.
+        TypeError: if something has no JSON form, or a key is not text: {1: …} and {"1": …} would get the same name.
     """
+    _refuse_other_keys(value)
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -31,3 +32,14 @@ def digest_of(kind: str, value: Any) -> str:
 def sha256(data: bytes) -> str:
     """sha256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _refuse_other_keys(value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"the key {key!r} is {type(key).__name__}, not text")
+            _refuse_other_keys(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _refuse_other_keys(item)

@@ -5,33 +5,42 @@ rules, and whoever creates the next number holds the study. So two runs that fin
 both take it over.
 
     leases/<study>/00000007.json   {"holder": "run …", "host": …, "process": …, "expires": …}
+
+Clocks of the machines that share a store should agree to within a minute or so: a lease is renewed every 20 s and lives 120.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import socket
 import threading
 import time
 from types import TracebackType
 
-import psutil
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.digest import canonical_json
-from infra.store import Store
+from infra.process import is_alive, machine, started
+from infra.store import Store, StoreError
 
 DURATION = 120.0  # seconds after which a lease that nobody renewed is stale
 RENEWAL = 20.0  # seconds between renewals
+LARGEST = 2**16  # bytes of a lease
+_LEASE = re.compile(r"[0-9]{8}\.json")
+
+log = logging.getLogger(__name__)
 
 
 class Holder(BaseModel):
     """Who holds a study, and until when (seconds since 1970, UTC)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     holder: str
-    host: str
-    process: int
+    host: str  # for people
+    machine: str = ""  # infra.process.machine: many machines are called "localhost"
+    process: int = Field(gt=0, lt=2**31)
     process_started: float
     expires: float
 
@@ -39,12 +48,7 @@ class Holder(BaseModel):
         """Expired, or held by a process of this machine that no longer exists."""
         if now >= self.expires:
             return True
-        if self.host != socket.gethostname():
-            return False
-        try:
-            return abs(psutil.Process(self.process).create_time() - self.process_started) > 1.0
-        except psutil.NoSuchProcess:
-            return True
+        return self.machine == machine() and not is_alive(self.process, self.process_started)
 
 
 class LeaseHeld(RuntimeError):
@@ -60,6 +64,7 @@ class Lease:
 
     Raises:
         LeaseHeld: on entering, if another run holds the study; names it.
+        StoreError: on entering, if what lies there is not a lease.
     """
 
     def __init__(
@@ -75,15 +80,15 @@ class Lease:
     def __enter__(self) -> Lease:
         numbers = self._numbers()
         if numbers:
-            current = self._read(numbers[-1])
-            if current is not None and not current.is_stale(time.time()):
-                raise LeaseHeld(
-                    f"study '{self._study}' is being run by {current.holder} on {current.host} (process "
-                    f"{current.process}); wait until it ends, or cancel it. If it died, its lease expires in "
-                    f"{max(0.0, current.expires - time.time()):.0f} s."
-                )
+            self._refuse_living(numbers[-1])
         self._number = (numbers[-1] if numbers else 0) + 1
-        if not self._store.create(self._key(self._number), self._body(self._duration)):
+        body = self._body(self._duration)
+        # A bucket may do it, lose the answer, be asked again and say no: then what is there is ours.
+        if not self._store.create(self._key(self._number), body) and self._read(self._number) != _parsed(body):
+            raise LeaseHeld(f"study '{self._study}' was taken by another run at this very moment; try again")
+        if self._superseded():
+            # While we looked, others came and went, and the number we took had been used and cleared away.
+            self._store.delete(self._key(self._number))
             raise LeaseHeld(f"study '{self._study}' was taken by another run at this very moment; try again")
         for old in numbers:
             self._store.delete(self._key(old))
@@ -97,18 +102,27 @@ class Lease:
         self._done.set()
         if self._thread is not None:
             self._thread.join()
-        if not self._lost.is_set():
+        if self._lost.is_set():
+            return
+        try:
             self._store.write(self._key(self._number), self._body(0.0))  # given back: stale from now on
+        except Exception:
+            # It expires by itself. What ended the run, or its finished work, matters more than this.
+            log.warning("the lease of study '%s' could not be given back; it will expire", self._study, exc_info=True)
 
     def check(self) -> None:
-        """Call before anything that only the holder may do.
+        """Call before anything that only the holder may do. Renews the lease, so that it is good for some time.
 
         Raises:
             LeaseLost: if another run has taken the study over.
         """
-        if self._lost.is_set() or self._superseded():
-            self._lost.set()
-            raise LeaseLost(f"study '{self._study}' was taken over by another run; this one stops without publishing")
+        if not self._lost.is_set() and not self._superseded():
+            self._store.write(self._key(self._number), self._body(self._duration))
+            # Asked again: whoever looked before this renewal may have found a stale lease.
+            if not self._superseded():
+                return
+        self._lost.set()
+        raise LeaseLost(f"study '{self._study}' was taken over by another run; this one stops without publishing")
 
     def _renew(self) -> None:
         while not self._done.wait(self._renewal):
@@ -117,21 +131,36 @@ class Lease:
                     self._lost.set()
                     return
                 self._store.write(self._key(self._number), self._body(self._duration))
-            except OSError:
-                # The store is away for the moment. The lease lives on until it expires; `check` decides before publishing.
-                continue
+            except Exception as error:
+                # The store is away for the moment, and each kind of store says so by errors of its own. The lease lives
+                # on until it expires; `check` decides before publishing.
+                log.warning("the lease of study '%s' could not be renewed: %s", self._study, error)
+
+    def _refuse_living(self, number: int) -> None:
+        current = self._read(number)
+        if current is not None and not current.is_stale(time.time()):
+            raise LeaseHeld(
+                f"study '{self._study}' is being run by {current.holder} on {current.host} (process "
+                f"{current.process}); wait until it ends, or cancel it. If it died, its lease expires in "
+                f"{max(0.0, current.expires - time.time()):.0f} s ({self._store.where(self._key(number))})."
+            )
 
     def _superseded(self) -> bool:
         return any(number > self._number for number in self._numbers())
 
     def _numbers(self) -> list[int]:
-        return [int(key.rpartition("/")[2].removesuffix(".json")) for key in self._store.list(f"leases/{self._study}")]
+        names = (key.rpartition("/")[2] for key in self._store.list(f"leases/{self._study}"))
+        return sorted(int(name.removesuffix(".json")) for name in names if _LEASE.fullmatch(name))
 
     def _read(self, number: int) -> Holder | None:
+        """The lease of that number; None if it has just been cleared away."""
         try:
-            return Holder.model_validate_json(self._store.read(self._key(number)))
+            return _parsed(self._store.read(self._key(number), limit=LARGEST))
         except FileNotFoundError:
             return None
+        except ValidationError as error:
+            where = self._store.where(self._key(number))
+            raise StoreError(f"{where} is not a lease; delete it if no run of '{self._study}' is going on") from error
 
     def _key(self, number: int) -> str:
         return f"leases/{self._study}/{number:08d}.json"
@@ -140,8 +169,13 @@ class Lease:
         holder = Holder(
             holder=self._name,
             host=socket.gethostname(),
+            machine=machine(),
             process=os.getpid(),
-            process_started=psutil.Process().create_time(),
+            process_started=started(),
             expires=time.time() + duration,
         )
         return canonical_json(holder.model_dump())
+
+
+def _parsed(data: bytes) -> Holder:
+    return Holder.model_validate_json(data, strict=True)

@@ -8,6 +8,9 @@ A coalition's evaluation is a chain of three records, each named by the digest o
 
 A failure is recorded only where the same inputs would fail again (a training that diverges, a property that has no
 value); a dead worker or a lost connection is not the coalition's fault and leaves no record.
+
+What is read is believed only if it is such a record to the letter, is named by the digest of the specification inside it,
+and has a reasonable size: buckets are written by many hands.
 """
 
 from __future__ import annotations
@@ -19,16 +22,17 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from infra.digest import canonical_json
+from infra.digest import canonical_json, digest_of
 from infra.store import Store, StoreError
 
+LARGEST = 16 * 2**20  # bytes of a record; the members of ten thousand contributors fit
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Record(BaseModel):
     """What all records have: the key they are under, what they were made from, and by what."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     schema_version: Literal[1] = 1
     key: Digest
     spec: dict[str, Any]
@@ -95,6 +99,12 @@ _FOLDER: dict[type[Record], str] = {
     ScoreRecord: "scores",
     StatisticsRecord: "statistics",
 }
+_KINDS: dict[type[Record], tuple[str, ...]] = {  # of the specifications that are kept there
+    ModelRecord: ("reference", "pruned", "model"),
+    SamplesRecord: ("samples",),
+    ScoreRecord: ("score",),
+    StatisticsRecord: ("statistics",),
+}
 
 
 class LedgerConflict(RuntimeError):
@@ -114,7 +124,7 @@ class Ledger:
             StoreError: if what is stored is not such a record.
         """
         try:
-            data = self.store.read(_address(kind, key))
+            data = self.store.read(_address(kind, key), limit=LARGEST)
         except FileNotFoundError:
             return None
         return _parse(kind, key, data, self.store)
@@ -135,7 +145,10 @@ class Ledger:
 
         Raises:
             LedgerConflict: if one with another result is there already.
+            ValueError: if its key is not the digest of its specification.
         """
+        if not _named_by_spec(record):
+            raise ValueError(f"{record.key} is not the digest of the specification of this {type(record).__name__}")
         data = canonical_json(record.model_dump(mode="json"))
         if self.store.create(_address(type(record), record.key), data):
             return record
@@ -157,10 +170,18 @@ def _address(kind: type[Record], key: str) -> str:
 
 
 def _parse(kind: type[R], key: str, data: bytes, store: Store) -> R:
+    where = store.where(_address(kind, key))
     try:
-        record = kind.model_validate_json(data)
-    except ValidationError as error:
-        raise StoreError(f"{store.where(_address(kind, key))} is not a {kind.__name__}: {error}") from error
+        record = kind.model_validate_json(data, strict=True)
+        named = _named_by_spec(record)
+    except (ValidationError, ValueError) as error:  # the latter: a specification that has no canonical JSON
+        raise StoreError(f"{where} is not a {kind.__name__}: {error}") from error
     if record.key != key:
-        raise StoreError(f"{store.where(_address(kind, key))} says that it is {record.key}: somebody moved it")
+        raise StoreError(f"{where} says that it is {record.key}: somebody moved it")
+    if not named:
+        raise StoreError(f"{where} holds a specification that this is not the digest of: somebody changed it")
     return record
+
+
+def _named_by_spec(record: Record) -> bool:
+    return any(digest_of(kind, record.spec) == record.key for kind in _KINDS[type(record)])

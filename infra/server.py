@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 from infra.settings import STATE_FOLDER
 
 HOST = "127.0.0.1"
+LOOPBACK = {HOST, "localhost", "::1"}
 START_SECONDS = 120
 
 
@@ -24,7 +27,10 @@ class ServerError(RuntimeError):
 
 def port() -> int:
     """The port of the local server: `PREFECT_SERVER_API_PORT`, or Prefect's own default."""
-    return int(os.environ.get("PREFECT_SERVER_API_PORT", "4200"))
+    given = os.environ.get("PREFECT_SERVER_API_PORT", "4200")
+    if not (given.isascii() and given.isdigit() and 0 < int(given) < 2**16):
+        raise ServerError(f"PREFECT_SERVER_API_PORT is {given!r}; set it to a free port, such as 4200")
+    return int(given)
 
 
 def api_url() -> str:
@@ -38,11 +44,23 @@ def ui_url() -> str:
 
 
 def answers(url: str) -> bool:
-    """Whether a Prefect API answers at `url`."""
+    """Whether a Prefect API answers at `url`; not whatever else is there: web front ends in development are often served
+    at Prefect's port, and give a page for every path.
+
+    Raises:
+        ServerError: if `url` is not an address.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise ServerError(f"PREFECT_API_URL is {url!r}; it must be an address such as http://{HOST}:4200/api")
+    # No proxy can reach this machine's own loopback.
+    proxies: dict[str, str] | None = {} if urllib.parse.urlsplit(url).hostname in LOOPBACK else None
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=5) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+        with opener.open(f"{url.rstrip('/')}/health", timeout=5) as response:
+            return bool(response.status == 200 and response.headers.get_content_type() == "application/json")
+    except urllib.error.HTTPError as error:
+        return error.code in (401, 403)  # it is there; the flow has the key that this look has not
+    except (http.client.HTTPException, OSError, ValueError):
         return False
 
 
@@ -59,6 +77,10 @@ def environment() -> dict[str, str]:
         "PREFECT_SERVER_API_PORT": str(port()),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        # The flow's own client would send even loopback through a proxy.
+        **{
+            name: ",".join(filter(None, (os.environ.get(name), HOST, "localhost"))) for name in ("NO_PROXY", "no_proxy")
+        },
     }
 
 
@@ -94,6 +116,8 @@ def running_server(log: Path | None = None) -> Iterator[bool]:
             if time.monotonic() > deadline:
                 raise ServerError(f"the Prefect server did not answer within {START_SECONDS} s; see {log}")
             time.sleep(0.3)
+        if process.poll() is not None:
+            raise ServerError(f"another server took port {port()} at this very moment; try again")
         yield True
     finally:
         process.terminate()

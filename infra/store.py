@@ -14,25 +14,32 @@
           ledger/<kind>/<d>.json          what is known of each of them (infra.ledger)
           leases/<study>/<n>.json         who is running a study (infra.lease)
           studies/<study>/<run>/…         statements; latest.json names the newest
+
+A folder's way of keeping them is infra.local_files; a bucket puts whole objects by itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import re
 import tempfile
-import uuid
+import threading
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import numpy as np
+import psutil
 import safetensors.numpy
+from safetensors import SafetensorError
 
+from infra import local_files
 from infra.digest import sha256
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
+_IN_MEMORY = threading.Lock()  # fsspec's memory store looks first and writes then
 
 
 class StoreError(RuntimeError):
@@ -40,70 +47,94 @@ class StoreError(RuntimeError):
 
 
 class Store:
-    """Named bytes below one fsspec URL. Cheap to make; safe to use from several threads and processes."""
+    """Named bytes below one fsspec URL. Cheap to make; safe to use from several threads and processes.
+
+    A relative path is made absolute at once: worker processes may stand elsewhere.
+
+    Raises:
+        StoreError: if there is no such kind of store, or it cannot keep the promises above.
+    """
 
     def __init__(self, url: str) -> None:
-        self.url = url
         try:
-            self._fs, root = fsspec.core.url_to_fs(url)
+            # Cached listings would show a folder as it was, and objects with the size they had.
+            self._fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             raise StoreError(
                 f"cannot open the store '{url}': {error}; set CREDIT_STORE to a folder or s3://…"
             ) from error
-        self._root = str(root).rstrip("/")
-        self._folder = Path(self._root) if "file" in _protocols(self._fs) else None
+        protocols = (self._fs.protocol,) if isinstance(self._fs.protocol, str) else tuple(self._fs.protocol)
+        self._local, self._memory = "file" in protocols, "memory" in protocols
+        self._root = os.path.realpath(root).rstrip("/") if self._local else str(root).rstrip("/")
+        self.url = (self._root or "/") if self._local else url
+        if not (self._local or self._memory):
+            if not _creates_exclusively(self._fs):
+                raise StoreError(
+                    f"cannot use '{url}' as the store: {protocols[0]} cannot create an object only if it is absent, and "
+                    "two runs could both believe they were first; set CREDIT_STORE to a folder or s3://…"
+                )
+            if not self._root:
+                raise StoreError(f"the store '{url}' names no bucket; set CREDIT_STORE to s3://bucket/prefix")
 
-    def read(self, key: str, expected_sha256: str | None = None) -> bytes:
+    def read(self, key: str, expected_sha256: str | None = None, *, limit: int | None = None) -> bytes:
         """The bytes under `key`.
+
+        Args:
+            limit: most bytes it may have; without one, what fits into this machine's free memory. Asked of the store
+                before anything is read.
 
         Raises:
             FileNotFoundError: if there are none.
-            StoreError: if they do not have the digest they were recorded with.
+            StoreError: if they do not have the digest they were recorded with, or there are too many.
         """
-        data: bytes = self._fs.cat_file(self._path(key))
+        most = psutil.virtual_memory().available if limit is None else limit
+        path = self._path(key)
+        size = local_files.size(path) if self._local else self._fs.info(path)["size"]
+        if size is None:
+            raise StoreError(f"{self.where(key)} is not a plain file")
+        if size > most:
+            raise StoreError(f"{self.where(key)} is too large: {size:,} bytes, where {most:,} is the most to be read")
+        data: bytes = self._fs.cat_file(path)
         if expected_sha256 is not None and sha256(data) != expected_sha256:
             raise StoreError(
-                f"{self.url}/{key} does not have the sha256 it was recorded with ({expected_sha256[:12]}…): "
+                f"{self.where(key)} does not have the sha256 it was recorded with ({expected_sha256[:12]}…): "
                 "it was changed or damaged. Delete it, and its ledger record, to have it made again."
             )
         return data
 
     def exists(self, key: str) -> bool:
-        """Whether something is stored under `key`, asked of the store itself, not of a cached listing."""
-        self._fs.invalidate_cache()
-        return bool(self._fs.exists(self._path(key)))
+        """Whether something is stored under `key`. A store that does not answer is an error, not an absence."""
+        try:
+            return bool(self._fs.info(self._path(key))["type"] == "file")
+        except FileNotFoundError:
+            return False
 
     def list(self, prefix: str) -> list[str]:
-        """All keys below `prefix`, sorted."""
-        self._fs.invalidate_cache()
+        """All keys below the folder `prefix`, sorted. What has no name of ours is not ours, and is not listed."""
         try:
             found = self._fs.find(self._path(prefix))
         except FileNotFoundError:
             return []
-        keys = (path[path.index(self._root) + len(self._root) + 1 :] for path in found)
-        return sorted(key for key in keys if not _is_temporary(key))
+        start = f"{self._root}/"
+        keys = (path.removeprefix(start) for path in found if path.startswith(start))
+        return sorted(key for key in keys if key.startswith(f"{prefix}/") and _KEY.fullmatch(key))
 
     def write(self, key: str, data: bytes) -> None:
         """Store `data` under `key`, replacing what was there, whole or not at all."""
         path = self._path(key)
-        if self._folder is None:
-            self._fs.pipe_file(path, data)  # object stores put whole objects
+        if self._local:
+            local_files.replace(path, data)
         else:
-            with _temporary_file(Path(path), data) as temporary:
-                os.replace(temporary, path)
+            self._fs.pipe_file(path, data)  # object stores put whole objects
 
     def create(self, key: str, data: bytes) -> bool:
         """Store `data` under `key` if nothing is there. Returns whether this call was the one that did."""
         path = self._path(key)
-        if self._folder is not None:
-            with _temporary_file(Path(path), data) as temporary:
-                try:
-                    os.link(temporary, path)  # fails if the name exists: one winner, also between processes
-                except FileExistsError:
-                    return False
-            return True
+        if self._local:
+            return local_files.create(path, data)
         try:
-            self._fs.pipe_file(path, data, mode="create")
+            with _IN_MEMORY if self._memory else contextlib.nullcontext():
+                self._fs.pipe_file(path, data, mode="create")
         except OSError:
             # s3fs raises FileExistsError or OSError(EINVAL), depending on the server, when If-None-Match fails.
             if self.exists(key):
@@ -116,6 +147,11 @@ class Store:
         with contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._path(key))
 
+    def remove_litter(self) -> None:
+        """Remove what processes left that were killed while they wrote into a folder. A bucket keeps no such halves."""
+        if self._local:
+            local_files.remove_litter(self._root)
+
     def save_arrays(self, key: str, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> str:
         """Write arrays as safetensors. Returns the sha256 of the bytes."""
         data = safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, metadata=metadata)
@@ -123,8 +159,16 @@ class Store:
         return sha256(data)
 
     def load_arrays(self, key: str, expected_sha256: str | None = None) -> dict[str, np.ndarray]:
-        """Read arrays that `save_arrays` wrote."""
-        return safetensors.numpy.load(self.read(key, expected_sha256))
+        """Read arrays that `save_arrays` wrote.
+
+        Raises:
+            FileNotFoundError, StoreError: as `read`; also if it is not a safetensors file of arrays that numpy has.
+        """
+        data = self.read(key, expected_sha256)
+        try:
+            return safetensors.numpy.load(data)
+        except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a type numpy does not have
+            raise StoreError(f"{self.where(key)} holds no arrays: {error}") from error
 
     def upload_folder(self, folder: Path, prefix: str) -> dict[str, str]:
         """Write every file below a local folder. Returns the sha256 of each by its relative name."""
@@ -137,43 +181,31 @@ class Store:
         return digests
 
     def download_folder(self, prefix: str, folder: Path, digests: dict[str, str]) -> None:
-        """Bring files that `upload_folder` wrote back to a local folder, each checked against its digest."""
+        """Bring files that `upload_folder` wrote back to a local folder, each checked against its digest.
+
+        The names come from a record, and so from the store: `read` refuses those that would lead out of the folder.
+        """
         for name, expected in digests.items():
+            data = self.read(f"{prefix}/{name}", expected)
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self.read(f"{prefix}/{name}", expected))
+            target.write_bytes(data)
 
     def where(self, key: str) -> str:
         """The full address of a key, for people."""
-        return self._path(key) if self._folder is not None else f"{self.url.rstrip('/')}/{key}"
+        return self._path(key) if self._local else f"{self.url.rstrip('/')}/{key}"
 
     def _path(self, key: str) -> str:
         if not _KEY.fullmatch(key):
-            raise StoreError(f"'{key}' is not a key of the store: parts of letters, digits, '.', '_' and '-' only")
+            raise StoreError(f"{key!r} is not a key of the store: parts of letters, digits, '.', '_' and '-' only")
         return f"{self._root}/{key}"
 
 
-def _protocols(fs: Any) -> tuple[str, ...]:
-    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
-
-
-def _is_temporary(key: str) -> bool:
-    return key.rpartition("/")[2].startswith(".")
-
-
-@contextlib.contextmanager
-def _temporary_file(path: Path, data: bytes) -> Any:
-    """A hidden, complete, flushed copy of `data` beside `path`; gone afterwards whatever happens."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{uuid.uuid4().hex}.part"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
+def _creates_exclusively(fs: Any) -> bool:
+    """Whether a file system promises "create if absent" itself. fsspec's fallback looks first and writes then, and some
+    file systems take any option and do nothing with it: only one that names the mode can keep it."""
+    put = getattr(fs, "_pipe_file", None)
+    return put is not None and "mode" in inspect.signature(put).parameters
 
 
 def scratch_folder() -> tempfile.TemporaryDirectory[str]:

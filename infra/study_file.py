@@ -30,8 +30,12 @@ def load_preset(path: Path, model: type[M], changes: Sequence[str] = ()) -> M:
     except FileNotFoundError as error:
         there = ", ".join(sorted(p.name for p in path.parent.glob("*.yaml"))) or "no .yaml file"
         raise StudyFileError(f"there is no {path}; in {path.parent} there are: {there}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyFileError(f"{path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise StudyFileError(f"{path} is not YAML: {error}") from error
+    if content is None:
+        raise StudyFileError(f"{path} is empty; it must hold fields of a study")
     if not isinstance(content, dict):
         raise StudyFileError(f"{path} must hold fields of a study, not {type(content).__name__}")
     for change in changes:
@@ -50,7 +54,12 @@ def _apply(content: dict[str, Any], change: str) -> None:
         raise StudyFileError(f"'{change}' is not a change; write section.field=value, such as coalition.seed=3")
     here = content
     for section in sections:
-        here = here.setdefault(section, {})
+        if here.get(section) is None:  # absent, or a heading with nothing below it
+            here[section] = {}
+        here = here[section]
         if not isinstance(here, dict):
             raise StudyFileError(f"'{change}': {section} is not a section")
-    here[name] = yaml.safe_load(value)
+    try:
+        here[name] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise StudyFileError(f"'{change}': the value is not YAML: {error}") from error

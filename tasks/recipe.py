@@ -56,7 +56,9 @@ def data_recipe(partition: Partition, resolution: int) -> Recipe:
 def reference_recipe(model: ModelSpec, data: Recipe, pretrained_sha256: Mapping[str, str] | None) -> Recipe:
     """The reference: a network trained on `data`, or given. `pretrained_sha256` holds the digests of the given files."""
     if pretrained_sha256 is not None and model.pretrained_is == "reference":
-        return Recipe("reference", {"pretrained": dict(pretrained_sha256)})
+        # Its images are not in it, so the form they are brought to for everything after it stands here.
+        form = {"preprocessing": data.spec["preprocessing"], "resolution": data.spec["resolution"]}
+        return Recipe("reference", {"pretrained": dict(pretrained_sha256), **form})
     start: dict[str, Any] = (
         {"pretrained": dict(pretrained_sha256)}
         if pretrained_sha256 is not None
@@ -76,8 +78,11 @@ def pruned_recipe(pruning: PruningSpec, model: ModelSpec, reference: Recipe, dat
     spec: dict[str, Any] = {"reference": reference.key, "ratio": pruning.ratio}
     if pruning.ratio > 0:
         spec["importance"] = pruning.importance
+        images = digest_of("training-images", [data.spec["resolution"], data.spec["train"]])
+        if pruning.importance == "taylor":  # ranks channels by a loss on everybody's images
+            spec |= {"images": images, "ranked_on": {"batch_size": model.batch_size, "seed": model.seed}}
         if pruning.recovery_steps > 0:
-            spec["images"] = digest_of("training-images", [data.spec["resolution"], data.spec["train"]])
+            spec["images"] = images
             spec["recovery"] = training_spec(recovery_training(pruning, model))
     return Recipe("pruned", spec)
 

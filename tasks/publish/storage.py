@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from infra.digest import canonical_json, sha256
-from infra.store import Store
+from infra.store import Store, StoreError
 
 MANIFEST = "manifest.json"
 
@@ -20,30 +20,39 @@ def store_statement(
     """Write the files of a statement. Returns the key of its folder.
 
     Args:
-        still_ours: raises if another run has taken the study over; asked before anything is made visible.
+        still_ours: raises if another run has taken the study over; asked before anything is made visible. Whoever took
+            it over has also removed what was written so far, so a manifest must not follow.
+
+    Raises:
+        StoreError: if this run has published already: a statement is never changed.
     """
-    folder = f"studies/{study}/{run}"
+    folder, manifest = f"studies/{study}/{run}", files[MANIFEST]
     still_ours()
+    if store.exists(f"{folder}/{MANIFEST}"):
+        raise StoreError(f"{store.where(folder)} has been published already; a statement is never changed")
     for name, content in files.items():
         if name != MANIFEST:
             store.write(f"{folder}/{name}", content)
-    store.write(f"{folder}/{MANIFEST}", files[MANIFEST])
     still_ours()
-    latest = {"run": run, "created": created, "manifest_sha256": sha256(files[MANIFEST])}
+    store.write(f"{folder}/{MANIFEST}", manifest)
+    still_ours()
+    latest = {"run": run, "created": created, "manifest_sha256": sha256(manifest)}
     store.write(f"studies/{study}/latest.json", canonical_json(latest))
     return folder
 
 
 def remove_unfinished(study: str, store: Store) -> list[str]:
-    """Delete what a run that was killed while publishing left behind: folders without a manifest. Returns their runs.
+    """Delete what killed runs left behind: folders without a manifest, and halves of files. Returns the folders' runs.
 
     Only for whoever holds the study's lease.
     """
+    store.remove_litter()
     prefix = f"studies/{study}/"
-    keys = [key for key in store.list(prefix.rstrip("/")) if key.removeprefix(prefix).count("/") >= 1]
     runs: dict[str, list[str]] = {}
-    for key in keys:
-        runs.setdefault(key.removeprefix(prefix).split("/", 1)[0], []).append(key)
+    for key in store.list(prefix.rstrip("/")):
+        run, below, _ = key.removeprefix(prefix).partition("/")
+        if below:
+            runs.setdefault(run, []).append(key)
     unfinished = [run for run, of_run in runs.items() if f"{prefix}{run}/{MANIFEST}" not in of_run]
     for run in unfinished:
         for key in runs[run]:
