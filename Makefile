@@ -1,0 +1,52 @@
+# Two commands do all the set-up: `make demo` and `make test`. Python >= 3.11, pip and the package index are all they need.
+
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+STUDY  ?= deployments/studies/openmoji.yaml
+DATA   := data/openmoji
+
+.PHONY: help setup demo demo-tiny ui test lint types bench bench-seeds lock clean
+
+help:            ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/ready   ## virtual environment with the locked dependencies
+
+$(VENV)/ready: requirements.lock
+	@echo "setting up $(VENV): downloads some GB once, a few minutes; pip shows what it is at"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@touch $@
+
+$(DATA)/metadata.csv: | $(VENV)/ready
+	$(RUN) -m tasks.partition.openmoji --out $(DATA)
+
+demo: $(DATA)/metadata.csv | $(VENV)/ready   ## credit the designers of OpenMoji, start to end
+	$(RUN) -m flows.run $(STUDY)
+
+demo-tiny:       ## the same in its smallest preset
+	$(MAKE) demo STUDY=deployments/studies/openmoji-tiny.yaml
+
+ui: $(DATA)/metadata.csv | $(VENV)/ready   ## the Prefect server with all runs so far; start `attribute` from its form
+	$(RUN) -m flows.serve
+
+test: $(DATA)/metadata.csv | $(VENV)/ready   ## lint, types and tests
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(RUN) -m pytest
+
+bench: $(DATA)/metadata.csv | $(VENV)/ready   ## what a coalition of the demo costs, and against retraining
+	$(RUN) -m tests.bench.coalition $(STUDY)
+
+bench-seeds: $(DATA)/metadata.csv | $(VENV)/ready   ## do the demo's credits survive another seed? (twice the demo's time)
+	$(RUN) -m tests.bench.seeds $(STUDY)
+
+lock:            ## resolve pyproject.toml's ranges anew (needs `pip install uv`)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
+	  --custom-compile-command "make lock" --extra demo --extra dev pyproject.toml --output-file requirements.lock
+
+clean:           ## remove the virtual environment, the demo's data and results
+	rm -rf $(VENV) data .credit

@@ -1,0 +1,85 @@
+"""Killed runs lose nothing that was finished: real processes, real SIGKILLs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import yaml
+from prefect.settings import PREFECT_API_URL
+
+from infra.store import Store
+from tasks.study import Study
+from tests.flows.reading import ledger, table
+from tests.small import EVALUATIONS, small_study
+
+
+def start(study: Study, store: Store, folder: Path) -> subprocess.Popen[str]:
+    """`python -m flows.run` on a preset, in a process of its own, against the test's Prefect server."""
+    preset = folder / f"{study.name}.yaml"
+    preset.write_text(yaml.safe_dump(study.model_dump(mode="json")))
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.run", str(preset)],
+        env={**os.environ, "CREDIT_STORE": store.url, "PREFECT_API_URL": str(PREFECT_API_URL.value())},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.05)
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """SIGKILL a run: the command and the process with the flow; its workers are left to find out by themselves."""
+    tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    runs = [p for p in tree if "flows.run" in " ".join(p.cmdline())]
+    for p in runs:
+        p.send_signal(signal.SIGKILL)
+    process.wait()
+    psutil.wait_procs([p for p in tree if p not in runs], timeout=20)
+    assert not [p for p in tree if p.is_running() and p.status() != psutil.STATUS_ZOMBIE], "workers outlived their run"
+
+
+def test_a_killed_run_goes_on_and_repeats_no_finished_evaluation(data: Path, store: Store, tmp_path: Path) -> None:
+    study = small_study(data, execution={"mode": "processes", "workers": 2})
+    first = start(study, store, tmp_path)
+    wait_for(lambda: len(store.list("ledger/scores")) >= 10)
+    kill_all(first)
+    assert not store.list("studies"), "a killed run published something"
+    before = ledger(store)
+    second = start(study, store, tmp_path)
+    output, _ = second.communicate(timeout=240)
+    assert second.returncode == 0, output
+    assert {key: ledger(store)[key] for key in before} == before  # not one record was made again
+    evaluations = table(store, "small", "evaluations.parquet")
+    assert len(evaluations) == EVALUATIONS
+    assert 0 < evaluations["cached"].sum() < EVALUATIONS
+
+
+def test_a_worker_that_is_killed_costs_one_coalition_which_is_tried_again(
+    data: Path, store: Store, tmp_path: Path
+) -> None:
+    study = small_study(data, coalition={"steps": 60}, execution={"mode": "processes", "workers": 1})
+    run = start(study, store, tmp_path)
+    wait_for(lambda: len(store.list("ledger/scores")) >= 2)
+    workers = [
+        p for p in psutil.Process(run.pid).children(recursive=True) if "multiprocessing.spawn" in " ".join(p.cmdline())
+    ]
+    assert len(workers) == 1
+    workers[0].kill()
+    output, _ = run.communicate(timeout=240)
+    assert run.returncode == 0, output
+    assert "-9" in output and "in the middle of a coalition" in output  # said, not hidden
+    evaluations = table(store, "small", "evaluations.parquet")
+    assert len(evaluations) == EVALUATIONS and evaluations["failure"].isna().all()
