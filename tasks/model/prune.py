@@ -10,7 +10,7 @@ config, as plain JSON, to build the same shapes again without executing anything
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -20,6 +20,8 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.downsampling import Downsample2D
 from diffusers.models.upsampling import Upsample2D
 from torch import nn
+
+from tasks.model.network_config import MAXIMUM_PARAMETERS, checked_config
 
 Importance = Literal["magnitude", "taylor"]
 
@@ -56,25 +58,22 @@ def prune(
         ValueError: if `taylor` is asked for without a loss, or the ratio would leave a layer without channels.
     """
     if ratio == 0:
-        return unet
+        return unet.eval()
     if importance == "taylor":
         if loss is None:
             raise ValueError("taylor importance needs the loss on a batch of training images")
         unet.zero_grad()
         loss(unet).backward()
     measure = tp.importance.MagnitudeImportance() if importance == "magnitude" else tp.importance.TaylorImportance()
-    example = (
-        torch.zeros(1, unet.config["in_channels"], unet.config["sample_size"], unet.config["sample_size"]),
-        torch.zeros(1, dtype=torch.long),
-    )
+    unet.cpu()
     heads = {}
     for module in unet.modules():
         if isinstance(module, Attention):
             heads.update({module.to_q: module.heads, module.to_k: module.heads, module.to_v: module.heads})
     unet.train()
     pruner = tp.pruner.MetaPruner(
-        unet.cpu(),
-        tuple(t.to("cpu") for t in example),
+        unet,
+        _example(unet, "cpu"),
         importance=measure,
         pruning_ratio=ratio,
         ignored_layers=[unet.conv_out],
@@ -89,36 +88,64 @@ def prune(
 
 def architecture(unet: UNet2DModel) -> dict[str, Any]:
     """The JSON that `build` needs: the diffusers config and every layer's present shape."""
-    config = {key: value for key, value in unet.config.items() if not key.startswith("_")}
-    layers = {}
+    config = checked_config(unet.config)
+    layers: dict[str, dict[str, int]] = {}
     for name, module in unet.named_modules():
-        for kind, numbers in _SHAPE.items():
-            if isinstance(module, kind):
-                layers[name] = {number: int(getattr(module, number)) for number in numbers}
+        if _is_shaped(module):
+            layers[name] = {number: int(getattr(module, number)) for number in _numbers(module)}
     return {"config": config, "layers": layers}
 
 
-def build(description: dict[str, Any]) -> UNet2DModel:
+def build(description: Mapping[str, Any]) -> UNet2DModel:
     """The network that `architecture` described, with meaningless weights.
 
+    Built and tried without memory first (torch's "meta" device), so that nothing in a description can exhaust it.
+
     Raises:
-        ValueError: if a layer is named that the config does not have, or numbers are missing or out of bounds.
+        ValueError: if the config is not one we make, a layer is missing or is one that the config does not have, numbers
+            are out of bounds, or the layers do not fit together.
     """
-    unet = UNet2DModel(**description["config"])
-    modules = dict(unet.named_modules())
-    for name, shape in description["layers"].items():
-        module = modules.get(name)
-        kind = next((k for k in _SHAPE if isinstance(module, k)), None)
-        if module is None or kind is None or set(shape) != set(_SHAPE[kind]):
-            raise ValueError(f"architecture.json describes a layer '{name}' {shape} that its config does not have")
-        if any(not isinstance(n, int) or not 0 < n <= getattr(module, key) for key, n in shape.items()):
+    if set(description) != {"config", "layers"} or not all(isinstance(part, dict) for part in description.values()):
+        raise ValueError("architecture.json must hold a config and layers")
+    config, layers = checked_config(description["config"]), description["layers"]
+    with torch.device("meta"):
+        unet = UNet2DModel(**config)
+    shaped: dict[str, nn.Module] = {name: module for name, module in unet.named_modules() if _is_shaped(module)}
+    if set(shaped) != set(layers):
+        name = min(set(shaped) ^ set(layers), key=str)
+        raise ValueError(f"architecture.json and its config do not agree about a layer '{name}'")
+    for name, module in shaped.items():
+        shape, numbers = layers[name], _numbers(module)
+        if not isinstance(shape, dict) or set(shape) != set(numbers):
+            raise ValueError(f"architecture.json describes layer '{name}' by {shape}; it needs {', '.join(numbers)}")
+        if any(type(n) is not int or not 0 < n <= getattr(module, key) for key, n in shape.items()):
             raise ValueError(f"architecture.json gives layer '{name}' sizes {shape} outside those of its config")
         _resize(module, shape)
     _settle(unet)
-    return unet.eval()
+    count = sum(p.numel() for p in unet.parameters())
+    if count > MAXIMUM_PARAMETERS:
+        raise ValueError(f"architecture.json describes {count:,} parameters; {MAXIMUM_PARAMETERS:,} are supported")
+    try:
+        with torch.no_grad():
+            made = unet(*_example(unet, "meta")).sample
+    except (RuntimeError, ValueError, AssertionError, ZeroDivisionError) as error:
+        raise ValueError(f"the layers that architecture.json describes do not fit together: {error}") from error
+    if made.shape[1] != config["out_channels"]:
+        raise ValueError(f"architecture.json describes a network that makes {made.shape[1]} channels")
+    return unet.to_empty(device="cpu").eval()
 
 
-def _resize(module: nn.Module, shape: dict[str, int]) -> None:
+def _is_shaped(module: nn.Module) -> bool:
+    return isinstance(module, tuple(_SHAPE))
+
+
+def _numbers(module: nn.Module) -> tuple[str, ...]:
+    return next(numbers for kind, numbers in _SHAPE.items() if isinstance(module, kind))
+
+
+def _resize(module: nn.Module, shape: Mapping[str, int]) -> None:
+    if all(getattr(module, number) == value for number, value in shape.items()):
+        return
     for number, value in shape.items():
         setattr(module, number, value)
     if isinstance(module, nn.Conv2d):
@@ -129,9 +156,9 @@ def _resize(module: nn.Module, shape: dict[str, int]) -> None:
     else:
         assert isinstance(module, nn.GroupNorm)
         size, width = (module.num_channels,), module.num_channels
-    module.weight = nn.Parameter(torch.empty(size))
+    module.weight = nn.Parameter(torch.empty(size, device="meta"))
     if module.bias is not None:
-        module.bias = nn.Parameter(torch.empty(width))
+        module.bias = nn.Parameter(torch.empty(width, device="meta"))
 
 
 def _settle(unet: UNet2DModel) -> None:
@@ -147,11 +174,14 @@ def _settle(unet: UNet2DModel) -> None:
 
 def count_macs(unet: UNet2DModel) -> tuple[int, int]:
     """Multiply-accumulates of one forward pass of one image, and the number of parameters."""
+    macs, _ = tp.utils.count_ops_and_params(unet, _example(unet, unet.device))
+    return int(macs), sum(p.numel() for p in unet.parameters())
+
+
+def _example(unet: UNet2DModel, device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
+    """One image and one timestep."""
     side = unet.config["sample_size"]
-    device = next(unet.parameters()).device
-    example = (
+    return (
         torch.zeros(1, unet.config["in_channels"], side, side, device=device),
         torch.zeros(1, dtype=torch.long, device=device),
     )
-    macs, _ = tp.utils.count_ops_and_params(unet, example)
-    return int(macs), sum(p.numel() for p in unet.parameters())

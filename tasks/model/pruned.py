@@ -21,9 +21,11 @@ from infra.digest import canonical_json, sha256
 from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store
+from tasks.model.checkpoint import Say, train_resumable
+from tasks.model.network_config import checked_schedule
 from tasks.model.prune import architecture, build, count_macs, prune
 from tasks.model.randomness import choose_batch, image_keys, noise_and_timesteps
-from tasks.model.reference import Say, load_reference
+from tasks.model.reference import load_reference
 from tasks.model.threads import device_of, one_thread
 from tasks.model.train import Progress, TrainingData, TrainRecipe, train
 from tasks.model.unet import UNetDenoiser, to_model_space
@@ -64,6 +66,7 @@ def obtain_pruned(
         say(f"pruned model {recipe.key[:12]} is in the store: nothing to prune")
         return known
     started = time.monotonic()
+    checkpoint = f"pruned/{recipe.key}/checkpoint.safetensors"
     device = device_of(study.execution.device)
     unet, schedule = load_reference(reference, store, study.model.resolution)
     stages = [_describe("reference", unet, schedule, data, study, heldout_loss, device)]
@@ -75,14 +78,25 @@ def obtain_pruned(
             f"({1 - stages[1].macs / stages[0].macs:.0%} less work a step)"
         )
         if study.pruning.recovery_steps > 0:
-            train(unet, schedule, data, recovery_training(study.pruning, study.model), device=device, progress=progress)
+            train_resumable(
+                unet,
+                schedule,
+                data,
+                recovery_training(study.pruning, study.model),
+                device=device,
+                store=store,
+                key=checkpoint,
+                every_seconds=study.execution.checkpoint_seconds,
+                say=say,
+                progress=progress,
+            )
             stages.append(_describe("recovered", unet, schedule, data, study, heldout_loss, device))
     description = {"architecture": architecture(unet), "schedule": _plain_config(schedule)}
     weights = save_tensors({name: tensor.contiguous().cpu() for name, tensor in unet.state_dict().items()})
     shapes = canonical_json(description)
     store.write(f"pruned/{recipe.key}.json", shapes)
     store.write(f"pruned/{recipe.key}.safetensors", weights)
-    return ledger.record(
+    record = ledger.record(
         ModelRecord(
             key=recipe.key,
             spec=recipe.spec,
@@ -94,6 +108,8 @@ def obtain_pruned(
             facts={f"{s.model}/{fact}": float(getattr(s, fact)) for s in stages for fact in _FACTS},
         )
     )
+    store.delete(checkpoint)
+    return record
 
 
 _FACTS = ("parameters", "macs", "seconds_per_step", "heldout_loss")
@@ -126,13 +142,15 @@ def load_pruned(key: str, store: Store) -> PrunedModel:
 
     Raises:
         FileNotFoundError: if the ledger does not know it.
+        StoreError: if a file is not what the ledger says it is.
+        ValueError: if the description is not of a network that this program makes.
     """
     record = Ledger(store).get(ModelRecord, key)
     if record is None:
         raise FileNotFoundError(f"{store.where(f'pruned/{key}')}: the ledger knows no such pruned model")
     description = json.loads(store.read(f"pruned/{key}.json", record.files["architecture"]))
     weights = load_tensors(store.read(f"pruned/{key}.safetensors", record.sha256))
-    return PrunedModel(description, weights, DDPMScheduler.from_config(description["schedule"]))
+    return PrunedModel(description, weights, checked_schedule(description["schedule"]))
 
 
 def _describe(
@@ -147,6 +165,7 @@ def _describe(
     macs, parameters = count_macs(unet)
     copy = build(architecture(unet))
     copy.load_state_dict(unet.state_dict())
+    unet.to(device)
     timing = TrainRecipe(TIMED_STEPS, study.coalition.batch_size, 1e-6, 0.0, 0)
     with one_thread():
         train(copy, schedule, data, TrainRecipe(1, study.coalition.batch_size, 1e-6, 0.0, 0), device=device)  # warm up
@@ -158,14 +177,15 @@ def _describe(
 
 def _loss_on(data: TrainingData, schedule: DDPMScheduler, study: Study) -> Callable[[UNet2DModel], torch.Tensor]:
     """The denoising loss over a few batches, with the coalitions' own random numbers: what Taylor importance asks for."""
-    keys, images = image_keys(data.digests), to_model_space(data.pixels)
+    keys = image_keys(data.digests)
 
     def loss(unet: UNet2DModel) -> torch.Tensor:
-        total = torch.zeros(())
+        total = torch.zeros((), device=unet.device)
         for step in range(TAYLOR_BATCHES):
             chosen = choose_batch(study.model.seed, step, keys, data.weights, study.model.batch_size)
-            clean = images[torch.from_numpy(chosen)]
+            clean = to_model_space(data.pixels[torch.from_numpy(chosen)]).to(unet.device)
             noise, t = noise_and_timesteps(study.model.seed, step, tuple(clean.shape), len(schedule.alphas_cumprod))
+            noise, t = noise.to(unet.device), t.to(unet.device)
             total = total + torch.nn.functional.mse_loss(unet(schedule.add_noise(clean, noise, t), t).sample, noise)
         return total / TAYLOR_BATCHES
 

@@ -31,8 +31,11 @@ def mix(*parts: int) -> int:
 
 
 def uniforms(seed: int, step: int, keys: np.ndarray, slot: int = 0) -> np.ndarray:
-    """u(seed, step, image): float64[n] in (0, 1), independent between images, steps and seeds."""
-    offset = np.uint64(mix(seed, step, slot))
+    """u(seed, step, image): float64[n] in (0, 1], independent between images, steps and seeds."""
+    return _uniforms(keys, np.uint64(mix(seed, step, slot)))
+
+
+def _uniforms(keys: np.ndarray, offset: np.ndarray | np.uint64) -> np.ndarray:
     bits = _splitmix(keys ^ offset) >> np.uint64(11)  # 53 bits, the mantissa of a double
     return (bits.astype(np.float64) + 0.5) / 2.0**53
 
@@ -61,11 +64,9 @@ def choose_batch(seed: int, step: int, keys: np.ndarray, weights: np.ndarray, ba
         order = np.log(uniforms(seed, step, keys[members])) / weights[members]
         chosen = np.argpartition(-order, batch_size - 1)[:batch_size]
         return members[chosen[np.argsort(-order[chosen], kind="stable")]]
-    slots = [
-        members[np.argmax(np.log(uniforms(seed, step, keys[members], slot)) / weights[members])]
-        for slot in range(1, batch_size + 1)
-    ]
-    return np.array(slots, dtype=np.int64)
+    offsets = np.array([mix(seed, step, slot) for slot in range(1, batch_size + 1)], dtype=np.uint64)
+    order = np.log(_uniforms(keys[members], offsets[:, None])) / weights[members]  # [batch_size, members < batch_size]
+    return members[order.argmax(axis=1)]
 
 
 def noise_and_timesteps(

@@ -7,24 +7,20 @@ was not. The result is a standard `DDPMPipeline` folder in the store.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
 from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store, scratch_folder
+from tasks.model.checkpoint import Say, train_resumable
 from tasks.model.pipeline import load_pipeline, save_pipeline
 from tasks.model.threads import device_of
-from tasks.model.train import Progress, TrainingData, TrainState, train
+from tasks.model.train import Progress, TrainingData
 from tasks.model.unet import build_unet, noise_schedule
 from tasks.recipe import Recipe, network_config, reference_training
 from tasks.study import Study
-
-Say = Callable[[str], None]
 
 
 def obtain_reference(
@@ -42,6 +38,7 @@ def obtain_reference(
         return known
     started = time.monotonic()
     model = study.model
+    checkpoint = f"reference/{recipe.key}/checkpoint.safetensors"
     if model.pretrained is not None:
         unet, schedule = load_pipeline(model.pretrained, model.resolution)
     else:
@@ -49,19 +46,16 @@ def obtain_reference(
         schedule = noise_schedule(model.noise_steps, model.beta_schedule)
     device = device_of(study.execution.device)
     if model.pretrained is None or model.pretrained_is == "base":
-        checkpoint = f"reference/{recipe.key}/checkpoint.safetensors"
-        resume = _load_checkpoint(store, checkpoint)
-        if resume is not None:
-            say(f"an interrupted training was found: going on from step {resume.step} of {model.train_steps}")
-        train(
+        train_resumable(
             unet,
             schedule,
             data,
             reference_training(model),
             device=device,
-            resume=resume,
-            save=lambda state: _save_checkpoint(store, checkpoint, state),
-            save_every_seconds=study.execution.checkpoint_seconds,
+            store=store,
+            key=checkpoint,
+            every_seconds=study.execution.checkpoint_seconds,
+            say=say,
             progress=progress,
         )
     with scratch_folder() as folder:
@@ -79,7 +73,7 @@ def obtain_reference(
             files=files,
         )
     )
-    store.delete(f"reference/{recipe.key}/checkpoint.safetensors")
+    store.delete(checkpoint)
     return record
 
 
@@ -88,16 +82,3 @@ def load_reference(record: ModelRecord, store: Store, resolution: int) -> tuple[
     with scratch_folder() as folder:
         store.download_folder(f"reference/{record.key}", Path(folder), record.files)
         return load_pipeline(folder, resolution)
-
-
-def _save_checkpoint(store: Store, key: str, state: TrainState) -> None:
-    arrays = {name: tensor.numpy() for name, tensor in state.tensors.items()}
-    store.save_arrays(key, {**arrays, "step": np.array([state.step], dtype=np.int64)})
-
-
-def _load_checkpoint(store: Store, key: str) -> TrainState | None:
-    if not store.exists(key):
-        return None
-    arrays = store.load_arrays(key)
-    step = int(arrays.pop("step")[0])
-    return TrainState(step, {name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -26,7 +26,7 @@ def make_sampler(sampler: Sampler, schedule: DDPMScheduler) -> DDIMScheduler | D
     )
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def sample(
     unet: UNet2DModel,
     schedule: DDPMScheduler,
@@ -46,7 +46,12 @@ def sample(
 
     Raises:
         Diverged: if an image holds a number that is not finite.
+        ValueError: if the model has fewer noise levels than the sampler is to take steps.
     """
+    if steps > schedule.config["num_train_timesteps"]:
+        raise ValueError(
+            f"sampling.steps is {steps}, but the model has only {schedule.config['num_train_timesteps']} noise steps"
+        )
     unet.to(device).eval()
     side = unet.config["sample_size"]
     drawn: list[torch.Tensor] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,7 @@ class TrainRecipe:
 
     @property
     def bounded_ema_decay(self) -> float:
-        """The decay really used: less than 1 % of the starting weights is left in the average after `steps` steps.
+        """The decay really used: at most 1 % of the starting weights is left in the average after `steps` steps.
 
         A slower average would leave the pruned model, which has seen everybody's data, in every coalition's weights.
         """
@@ -52,6 +52,14 @@ class TrainingData:
     pixels: torch.Tensor  # uint8[n, r, r, 3]
     digests: tuple[str, ...]
     weights: np.ndarray  # float64[n], sum of the present owners' shares
+
+    def __post_init__(self) -> None:
+        if not len(self.pixels) == len(self.digests) == len(self.weights):
+            raise ValueError(
+                f"{len(self.pixels)} images, {len(self.digests)} digests and {len(self.weights)} weights do not match"
+            )
+        if not (np.isfinite(self.weights).all() and (self.weights >= 0).all()):
+            raise ValueError("weights of images must be finite and not negative")
 
 
 @dataclass
@@ -93,50 +101,53 @@ def train(
         The loss of each step of this call.
 
     Raises:
-        Diverged: if the loss is not finite.
+        Diverged: if the loss or the weights are not finite.
+        ValueError: if `resume` is not a state of this training, or no image has positive weight.
     """
     unet.to(device).train()
-    images = to_model_space(data.pixels)  # float32[n, 3, r, r]
     keys = image_keys(data.digests)
     optimiser = torch.optim.Adam(unet.parameters(), lr=recipe.learning_rate, fused=True)  # one kernel, not one a tensor
-    average = {name: p.detach().clone() for name, p in unet.named_parameters()}
+    parameters = dict(unet.named_parameters())
+    average = {name: p.detach().clone() for name, p in parameters.items()}
     decay = recipe.bounded_ema_decay
     start = 0
     if resume is not None:
+        why_not = misfit(unet, recipe, resume)
+        if why_not is not None:
+            raise ValueError(f"the state to go on from is not one of this training: {why_not}")
         start = resume.step
-        _load_state(unet, optimiser, average, resume)
+        _load_state(parameters, optimiser, average, resume)
     losses: list[float] = []
     saved = time.monotonic()
     for step in range(start, recipe.steps):
         chosen = choose_batch(recipe.seed, step, keys, data.weights, recipe.batch_size)
-        clean = images[torch.from_numpy(chosen)].to(device)  # [B, 3, r, r]
+        clean = to_model_space(data.pixels[torch.from_numpy(chosen)]).to(device)  # [B, 3, r, r]
         noise, timesteps = noise_and_timesteps(
             recipe.seed, step, tuple(clean.shape), schedule.config["num_train_timesteps"]
         )
         noise, timesteps = noise.to(device), timesteps.to(device)
         noisy = schedule.add_noise(clean, noise, timesteps)  # [B, 3, r, r]
         loss = torch.nn.functional.mse_loss(unet(noisy, timesteps).sample, noise)
-        if not torch.isfinite(loss):
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
             raise Diverged(
-                f"training loss is {loss.item()} at step {step + 1} of {recipe.steps}; lower the learning rate"
+                f"training loss is {losses[-1]} at step {step + 1} of {recipe.steps}; lower the learning rate"
             )
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(recipe, step)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
         optimiser.step()
         with torch.no_grad():
-            current = dict(unet.named_parameters())
-            torch._foreach_lerp_([average[n] for n in average], [current[n] for n in average], 1.0 - decay)
-        losses.append(loss.item())
+            torch._foreach_lerp_(list(average.values()), list(parameters.values()), 1.0 - decay)
         if progress is not None:
             progress(step + 1, recipe.steps, losses[-1])
         if save is not None and time.monotonic() - saved > save_every_seconds and step + 1 < recipe.steps:
-            save(_state(unet, optimiser, average, step + 1))
+            save(_state(parameters, optimiser, average, step + 1))
             saved = time.monotonic()
     with torch.no_grad():
-        for name, parameter in unet.named_parameters():
+        for name, parameter in parameters.items():
             parameter.copy_(average[name])
             if not torch.isfinite(parameter).all():
                 raise Diverged(f"weights of {name} are not finite after {recipe.steps} steps; lower the learning rate")
@@ -144,27 +155,46 @@ def train(
     return losses
 
 
+def misfit(unet: UNet2DModel, recipe: TrainRecipe, state: TrainState) -> str | None:
+    """Why `state` cannot be gone on from in this training; None if it can."""
+    if not 0 < state.step <= recipe.steps:
+        return f"it is at step {state.step} of {recipe.steps}"
+    shapes = {f"{part}/{name}": p.shape for name, p in unet.named_parameters() for part in _PARTS}
+    if shapes != {name: tensor.shape for name, tensor in state.tensors.items()}:
+        return "its tensors are not those of the network"
+    return None
+
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+_PARTS = ("weights", "average", *_MOMENTS)
+
+
 def _state(
-    unet: UNet2DModel, optimiser: torch.optim.Optimizer, average: dict[str, torch.Tensor], step: int
+    parameters: Mapping[str, torch.nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    average: Mapping[str, torch.Tensor],
+    step: int,
 ) -> TrainState:
     tensors: dict[str, torch.Tensor] = {}
-    for name, parameter in unet.named_parameters():
+    for name, parameter in parameters.items():
         tensors[f"weights/{name}"] = parameter.detach().cpu().clone()
         tensors[f"average/{name}"] = average[name].cpu().clone()
-        for moment in ("exp_avg", "exp_avg_sq"):
+        for moment in _MOMENTS:
             tensors[f"{moment}/{name}"] = optimiser.state[parameter][moment].cpu().clone()
     return TrainState(step, tensors)
 
 
 def _load_state(
-    unet: UNet2DModel, optimiser: torch.optim.Optimizer, average: dict[str, torch.Tensor], state: TrainState
+    parameters: Mapping[str, torch.nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    average: Mapping[str, torch.Tensor],
+    state: TrainState,
 ) -> None:
     with torch.no_grad():
-        for name, parameter in unet.named_parameters():
+        for name, parameter in parameters.items():
             parameter.copy_(state.tensors[f"weights/{name}"])
             average[name].copy_(state.tensors[f"average/{name}"])
-            optimiser.state[parameter] = {
-                "step": torch.tensor(float(state.step)),
-                "exp_avg": state.tensors[f"exp_avg/{name}"].to(parameter.device),
-                "exp_avg_sq": state.tensors[f"exp_avg_sq/{name}"].to(parameter.device),
-            }
+            # A fused Adam counts its steps on the parameter's own device.
+            optimiser.state[parameter] = {"step": torch.tensor(float(state.step), device=parameter.device)}
+            for moment in _MOMENTS:
+                optimiser.state[parameter][moment] = state.tensors[f"{moment}/{name}"].to(parameter.device, copy=True)

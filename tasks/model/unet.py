@@ -33,13 +33,24 @@ def unet_config(
 
 def build_unet(config: Mapping[str, Any], seed: int) -> UNet2DModel:
     """A network with random weights that depend on `seed` alone, not on the global random state."""
-    unet = UNet2DModel(**config)
+    with torch.random.fork_rng(devices=[]):
+        unet = UNet2DModel(**config)
     reset_weights(unet, seed)
     return unet
 
 
 def reset_weights(module: torch.nn.Module, seed: int) -> None:
-    """Draw every layer's weights anew by its own PyTorch initialisation; works on pruned shapes too."""
+    """Draw every layer's weights anew by its own PyTorch initialisation; works on pruned shapes too.
+
+    Raises:
+        ValueError: if the module is not on the CPU, whose generator decides the numbers, or if a layer with weights has no
+            initialisation of its own and would keep what it has learned.
+    """
+    if any(p.device.type != "cpu" for p in module.parameters()):
+        raise ValueError("random weights are drawn on the CPU: move the network there first")
+    for name, layer in module.named_modules():
+        if next(layer.parameters(recurse=False), None) is not None and not hasattr(layer, "reset_parameters"):
+            raise ValueError(f"layer '{name}' ({type(layer).__name__}) has no initialisation of its own")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(seed, 3))
         for layer in module.modules():

@@ -1,0 +1,74 @@
+"""Interrupted trainings in the store: saved as they go, found again by the next run of the same recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler, UNet2DModel
+from safetensors import SafetensorError
+
+from infra.store import Store
+from tasks.model.train import Progress, TrainingData, TrainRecipe, TrainState, misfit, train
+
+Say = Callable[[str], None]
+
+
+def train_resumable(
+    unet: UNet2DModel,
+    schedule: DDPMScheduler,
+    data: TrainingData,
+    recipe: TrainRecipe,
+    *,
+    device: str,
+    store: Store,
+    key: str,
+    every_seconds: float,
+    say: Say,
+    progress: Progress | None = None,
+) -> None:
+    """`train`, saved under `key` every so often; a checkpoint found there is gone on from. The caller deletes it once the
+    result is recorded. A checkpoint that is not one of this training is reported, and training starts anew.
+
+    Raises:
+        Diverged: see `train`.
+    """
+    resume, why_not = load_checkpoint(store, key), None
+    if resume is not None:
+        why_not = misfit(unet, recipe, resume)
+    if why_not is not None:
+        say(f"{store.where(key)} is not a checkpoint of this training ({why_not}): training starts anew")
+        resume = None
+    elif resume is not None:
+        say(f"an interrupted training was found: going on from step {resume.step} of {recipe.steps}")
+    train(
+        unet,
+        schedule,
+        data,
+        recipe,
+        device=device,
+        resume=resume,
+        save=lambda state: save_checkpoint(store, key, state),
+        save_every_seconds=every_seconds,
+        progress=progress,
+    )
+
+
+def save_checkpoint(store: Store, key: str, state: TrainState) -> None:
+    """Write a training's state as safetensors, whole or not at all."""
+    arrays = {name: tensor.numpy() for name, tensor in state.tensors.items()}
+    store.save_arrays(key, {**arrays, "step": np.array([state.step], dtype=np.int64)})
+
+
+def load_checkpoint(store: Store, key: str) -> TrainState | None:
+    """The state under `key`, or None if there is none. Bytes that are no state at all come back as an empty one, which
+    fits no training."""
+    if not store.exists(key):
+        return None
+    try:
+        arrays = store.load_arrays(key)
+        step = int(arrays.pop("step").item())
+    except (SafetensorError, KeyError, ValueError):
+        return TrainState(0, {})
+    return TrainState(step, {name: torch.from_numpy(array) for name, array in arrays.items()})
