@@ -102,7 +102,10 @@ def retrain(study: Study, store: Store, members: list[str]) -> dict[str, float]:
         )
         seconds["sample"] = time.monotonic() - started
         started = time.monotonic()
-        subjects = {"samples": Samples(images), "weights": UNetDenoiser(unet, schedule)}
+        subjects: dict[str, Samples | UNetDenoiser] = {
+            "samples": Samples(images),
+            "weights": UNetDenoiser(unet, schedule),
+        }
         for name in study.properties.names:
             wanted, digest = resolve_property(name, study.properties), statistics[name]
             arrays = {} if digest is None else store.load_arrays(f"statistics/{digest}.safetensors", digest)

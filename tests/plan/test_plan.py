@@ -1,0 +1,98 @@
+"""What a plan asks for: the design, both ends, the audit, and nothing that the ledger knows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from infra.ledger import Ledger, ModelRecord, ScoreRecord
+from infra.store import Store
+from tasks.partition import Contributor, Partition
+from tasks.plan import Plan, make_plan
+from tasks.plan.plan import audit_rows
+from tasks.recipe import Recipe
+from tasks.study import Study
+
+PRUNED = Recipe("pruned", {"reference": "r", "ratio": 0.5})
+
+
+def people(n: int) -> Partition:
+    contributors = tuple(Contributor(f"c{i:02d}", 10.0, 2.0, 1 / n, f"{i:064x}") for i in range(n))
+    empty = np.zeros((0, 2, 2, 3), dtype=np.uint8)
+    return Partition(contributors, (), (), (), (), np.zeros((0, n)), empty, empty)
+
+
+def plan(study: Study, n: int = 8, store: Store | None = None) -> Plan:
+    names = study.properties.names
+    return make_plan(study, people(n), PRUNED, dict.fromkeys(names), Ledger(store or Store("memory://plan-empty")))
+
+
+def study(**estimation: object) -> Study:
+    return Study(properties={"names": ["heldout_loss"]}, estimation=estimation)
+
+
+def test_the_budget_holds_both_ends_and_the_audit_comes_on_top() -> None:
+    made = plan(study(budget=40))
+    roles = [job.role for job in made.jobs]
+    assert len(roles) - roles.count("audit") == 40
+    assert roles.count("baseline") == roles.count("grand") == 1
+    assert roles.count("audit") == 4 * 2  # four coalitions under two more seeds each
+
+
+def test_the_audit_repeats_everybody_and_small_middle_and_large_coalitions_of_the_design() -> None:
+    made = plan(study(budget=60))
+    design = {job.members for job in made.jobs if job.role in ("design", "grand")}
+    repeated = {job.members for job in made.jobs if job.role == "audit"}
+    assert repeated <= design and tuple(range(8)) in repeated
+    sizes = sorted(len(members) for members in repeated)
+    assert sizes[0] <= 2 and sizes[-2] >= 5
+    assert {job.seed for job in made.jobs if job.role == "audit"} == {1, 2}
+
+
+def test_the_papers_draw_gets_both_ends_too() -> None:
+    made = plan(study(budget=40, design="kernelshap", estimator="kernelshap"))
+    roles = [job.role for job in made.jobs]
+    assert roles.count("baseline") == roles.count("grand") == 1
+    keys = [(job.members, job.seed) for job in made.jobs]
+    assert len(keys) == len(set(keys))  # a repeated row is one evaluation that counts several times
+    assert sum(job.draws for job in made.jobs if job.role != "audit") == 40
+
+
+def test_no_audit_can_be_asked_for() -> None:
+    without = Study(properties={"names": ["heldout_loss"]}, coalition={"audit_coalitions": 0})
+    assert audit_rows(without, np.eye(4, dtype=bool)) == []
+
+
+def test_a_joiner_changes_no_key_of_the_coalitions_without_them() -> None:
+    def keys(n: int) -> dict[tuple[str, ...], str]:
+        return {job.names: job.model.key for job in plan(study(budget=2**n), n).jobs if job.role != "audit"}
+
+    four, five = keys(4), keys(5)
+    assert len(four) == 16 and len(five) == 32
+    assert all(five[names] == key for names, key in four.items())
+
+
+def test_what_the_ledger_knows_is_not_submitted_and_keeps_its_cost(tmp_path) -> None:
+    store = Store(str(tmp_path / "store"))
+    wanted = study(budget=10)
+    first = plan(wanted, store=store)
+    assert not first.known
+    done = first.jobs[3]
+    when = "2026-01-01T00:00:00+00:00"
+    ledger = Ledger(store)
+    ledger.record(ModelRecord(key=done.model.key, spec=done.model.spec, seconds=7.0, created=when, sha256="0" * 64))
+    score, model = done.scores["heldout_loss"], done.model.key
+    ledger.record(ScoreRecord(key=score.key, spec=score.spec, seconds=1.0, created=when, subject=model, value=0.5))
+    second = plan(wanted, store=store)
+    assert set(second.known) == {3} and 3 not in second.missing
+    assert second.known[3].values == {"heldout_loss": 0.5}
+    assert second.known[3].cached and second.known[3].seconds["fine_tune"] == 7.0
+
+
+def test_a_recorded_failure_is_known_and_not_tried_again(tmp_path) -> None:
+    store = Store(str(tmp_path / "store"))
+    job = plan(study(budget=10), store=store).jobs[2]
+    when = "2026-01-01T00:00:00+00:00"
+    record = ModelRecord(key=job.model.key, spec=job.model.spec, seconds=1, created=when, failure="loss is nan")
+    Ledger(store).record(record)
+    again = plan(study(budget=10), store=store)
+    assert again.known[2].failures == {"heldout_loss": "loss is nan"} and not again.known[2].values
