@@ -57,7 +57,9 @@ class Store:
 
     def __init__(self, url: str) -> None:
         if "::" in url:
-            raise StoreError(f"cannot use '{url}' as the store: a chain of file systems may answer from a cache of its own")
+            raise StoreError(
+                f"cannot use '{url}' as the store: a chain of file systems may answer from a cache of its own"
+            )
         try:
             # Cached listings would show a folder as it was, and objects with the size they had.
             self._fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)

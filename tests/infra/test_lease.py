@@ -254,7 +254,14 @@ def test_no_thread_is_left_behind(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"expires": float("inf")}, {"expires": "soon"}, {"process": -1}, {"process": 2**40}, {"extra": 1}, {"holder": None}],
+    [
+        {"expires": float("inf")},
+        {"expires": "soon"},
+        {"process": -1},
+        {"process": 2**40},
+        {"extra": 1},
+        {"holder": None},
+    ],
 )
 def test_what_is_not_a_lease_is_an_error_that_says_what_to_delete(store: Store, changes: dict[str, Any]) -> None:
     leave(store, **changes)

@@ -210,7 +210,7 @@ def test_a_pipe_in_the_place_of_a_file_does_not_hang_the_reader(tmp_path: Path) 
 
 
 def test_arrays_come_back_as_they_were(store: Store) -> None:
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "pixels": np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)[::-1],
         "none": np.empty((0, 3), np.float64),
         "one": np.float32(2.5).reshape(()),

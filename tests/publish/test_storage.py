@@ -1,0 +1,127 @@
+"""Statements in the store: whole or absent, latest.json last, and what killed runs left is removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from infra.digest import sha256
+from infra.store import Store, StoreError
+from tasks.publish.storage import remove_unfinished, store_statement
+from tests.infra.racing import python
+
+FILES = {"manifest.json": b"{}", "credits.csv": b"a,b", "plots/one.png": b"png"}
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "s") if request.param == "folder" else f"memory://{tmp_path.name}")
+
+
+def ours() -> None:
+    """Nobody took the study over."""
+
+
+def publish(store: Store, run: str, study: str = "small") -> str:
+    return store_statement(FILES, study, run, "2026-11-23T16:00:00+00:00", store, still_ours=ours)
+
+
+def test_a_statement_is_there_whole_and_is_the_latest(store: Store) -> None:
+    folder = publish(store, "run-1")
+    assert {name: store.read(f"{folder}/{name}") for name in FILES} == FILES
+    publish(store, "run-2")
+    latest = json.loads(store.read("studies/small/latest.json"))
+    assert latest["run"] == "run-2"
+    assert latest["manifest_sha256"] == sha256(store.read("studies/small/run-2/manifest.json"))
+
+
+def test_a_published_statement_is_never_changed(store: Store) -> None:
+    publish(store, "run-1")
+    with pytest.raises(StoreError, match="never changed"):
+        publish(store, "run-1")
+    assert store.read("studies/small/run-1/credits.csv") == b"a,b"
+
+
+def test_without_a_manifest_nothing_is_written(store: Store) -> None:
+    with pytest.raises(KeyError):
+        store_statement({"credits.csv": b""}, "small", "run-1", "", store, still_ours=ours)
+    assert store.list("studies") == []
+
+
+@pytest.mark.parametrize("asked", [1, 2, 3])
+def test_a_run_that_lost_the_study_publishes_no_further(store: Store, asked: int) -> None:
+    publish(store, "run-1")
+    left = [asked]
+
+    def lost() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise RuntimeError("taken over")
+
+    with pytest.raises(RuntimeError, match="taken over"):
+        store_statement(FILES, "small", "run-2", "", store, still_ours=lost)
+    assert json.loads(store.read("studies/small/latest.json"))["run"] == "run-1"
+    there = [name for name in FILES if store.exists(f"studies/small/run-2/{name}")]
+    assert ("manifest.json" in there) == (asked == 3)
+    assert len(there) == {1: 0, 2: 2, 3: 3}[asked]
+
+
+def test_unfinished_statements_of_this_study_are_removed_and_nothing_else(store: Store) -> None:
+    publish(store, "done")
+    publish(store, "done", study="small-2")
+    for key in ("small/half/credits.csv", "small/half/plots/one.png", "small-2/half/credits.csv", "small/other.json"):
+        store.write(f"studies/{key}", b"")
+    store.write("ledger/scores/x.json", b"")
+    before = set(store.list("studies"))
+    assert remove_unfinished("small", store) == ["half"]
+    gone = before - set(store.list("studies"))
+    assert gone == {"studies/small/half/credits.csv", "studies/small/half/plots/one.png"}
+    assert store.exists("ledger/scores/x.json")
+    assert remove_unfinished("small", store) == []
+
+
+def test_old_halves_of_files_go_with_them(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write("models/whole", b"")
+    half = tmp_path / "models/.0123.part"
+    half.write_bytes(b"ha")
+    os.utime(half, (time.time() - 90_000,) * 2)
+    remove_unfinished("small", store)
+    assert not half.exists()
+    assert store.exists("models/whole")
+
+
+PUBLISHER = """
+import sys
+from infra.store import Store
+from tasks.publish.storage import store_statement
+files = {f"file-{i}": bytes([i]) * 100_000 for i in range(40)} | {"manifest.json": b"{}"}
+store = Store(sys.argv[1])
+print("ready")
+for number in range(10**6):
+    store_statement(files, "small", f"{sys.argv[2]}-{number}", "", store, still_ours=lambda: None)
+"""
+
+
+def test_a_publisher_that_is_killed_leaves_whole_statements_and_halves_that_are_removed(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for round_number, moment in enumerate((0.03, 0.11, 0.19)):
+        publisher = python(PUBLISHER, tmp_path, round_number)
+        assert publisher.stdout is not None
+        assert publisher.stdout.readline() == "ready\n"
+        time.sleep(moment)
+        publisher.kill()
+        publisher.wait()
+        publisher.stdout.close()
+    remove_unfinished("small", store)
+    runs: dict[str, int] = {}
+    for key in store.list("studies/small"):
+        if key.count("/") == 3:
+            runs[key.split("/")[2]] = runs.get(key.split("/")[2], 0) + 1
+    assert set(runs.values()) <= {41}
+    if store.exists("studies/small/latest.json"):
+        assert json.loads(store.read("studies/small/latest.json"))["run"] in runs
