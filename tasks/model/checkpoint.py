@@ -7,9 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
-from safetensors import SafetensorError
 
-from infra.store import Store
+from infra.store import Store, StoreError
 from tasks.model.train import Progress, TrainingData, TrainRecipe, TrainState, misfit, train
 
 Say = Callable[[str], None]
@@ -69,6 +68,6 @@ def load_checkpoint(store: Store, key: str) -> TrainState | None:
     try:
         arrays = store.load_arrays(key)
         step = int(arrays.pop("step").item())
-    except (SafetensorError, KeyError, ValueError):
+    except (StoreError, KeyError, ValueError):
         return TrainState(0, {})
     return TrainState(step, {name: torch.from_numpy(array) for name, array in arrays.items()})

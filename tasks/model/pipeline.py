@@ -27,7 +27,7 @@ def load_pipeline(name_or_path: str, resolution: int) -> tuple[UNet2DModel, DDPM
     folder, name = _folder(name_or_path), f"model.pretrained '{name_or_path}'"
     try:
         index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-        parts = {key for key in index if not key.startswith("_")}
+        parts = {key for key in index if not key.startswith("_")} if isinstance(index, dict) else {"?"}
         if parts != {"unet", "scheduler"}:
             raise PipelineError(f"{name} is a pipeline of {sorted(parts)}; only one of scheduler and unet is supported")
         # Older pipelines on the hub keep both parts in the folder itself.

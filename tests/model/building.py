@@ -10,6 +10,7 @@ from diffusers import DDPMScheduler, UNet2DModel
 
 from tasks.model.train import TrainingData
 from tasks.model.unet import build_unet, noise_schedule, unet_config
+from tasks.recipe import Recipe, pruned_recipe, reference_recipe
 from tasks.study import Study
 
 SIDE = 8
@@ -56,3 +57,16 @@ def tiny_study(**sections: dict) -> Study:
 def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
     a, b = one.state_dict(), other.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def data_recipe_of(data: TrainingData) -> Recipe:
+    train = [[digest, float(weight)] for digest, weight in zip(data.digests, data.weights, strict=True)]
+    return Recipe("data", {"preprocessing": 1, "resolution": SIDE, "train": train, "heldout": []})
+
+
+def reference_recipe_of(study: Study, given: dict[str, str] | None = None) -> Recipe:
+    return reference_recipe(study.model, data_recipe_of(tiny_data()), given)
+
+
+def pruned_recipe_of(study: Study, reference: Recipe) -> Recipe:
+    return pruned_recipe(study.pruning, study.model, reference, data_recipe_of(tiny_data()))
