@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -58,21 +59,29 @@ def test_create_keeps_what_is_there(store: Store) -> None:
     assert store.read("a/b") == b"first"
 
 
-def test_create_has_one_winner_among_threads(store: Store) -> None:
-    start, won = threading.Barrier(16), []
+def test_create_has_one_winner_among_threads_every_time(store: Store) -> None:
+    rounds, start = range(50), threading.Barrier(8)
+    winners: list[list[int]] = [[] for _ in rounds]
 
     def attempt(number: int) -> None:
-        start.wait()
-        if store.create("a/b", str(number).encode()):
-            won.append(number)
+        for r in rounds:
+            start.wait()
+            if store.create(f"a/{r}", str(number).encode()):
+                winners[r].append(number)
 
-    threads = [threading.Thread(target=attempt, args=(number,)) for number in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(won) == 1
-    assert store.read("a/b") == str(won[0]).encode()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=attempt, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert [len(won) for won in winners] == [1] * len(rounds)
+    for r in rounds:
+        assert store.read(f"a/{r}") == str(winners[r][0]).encode()
 
 
 def test_create_has_one_winner_among_processes_every_time(tmp_path: Path) -> None:
@@ -213,7 +222,7 @@ def test_arrays_come_back_as_they_were(store: Store) -> None:
     arrays: dict[str, np.ndarray] = {
         "pixels": np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)[::-1],
         "none": np.empty((0, 3), np.float64),
-        "one": np.float32(2.5).reshape(()),
+        "one": np.array(2.5, np.float32),
     }
     digest = store.save_arrays("a.safetensors", arrays)
     loaded = store.load_arrays("a.safetensors", digest)
