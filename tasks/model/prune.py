@@ -10,6 +10,7 @@ config, as plain JSON, to build the same shapes again without executing anything
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -99,6 +100,20 @@ def architecture(unet: UNet2DModel) -> dict[str, Any]:
 def build(description: Mapping[str, Any]) -> UNet2DModel:
     """The network that `architecture` described, with meaningless weights.
 
+    Raises:
+        ValueError: as `skeleton`.
+    """
+    return fill(skeleton(description))
+
+
+def fill(bones: UNet2DModel) -> UNet2DModel:
+    """A network of its own from a `skeleton`, with meaningless weights on the CPU."""
+    return copy.deepcopy(bones).to_empty(device="cpu").eval()
+
+
+def skeleton(description: Mapping[str, Any]) -> UNet2DModel:
+    """The network that `architecture` described, without any numbers.
+
     Built and tried without memory first (torch's "meta" device), so that nothing in a description can exhaust it.
 
     Raises:
@@ -132,7 +147,7 @@ def build(description: Mapping[str, Any]) -> UNet2DModel:
         raise ValueError(f"the layers that architecture.json describes do not fit together: {error}") from error
     if made.shape[1] != config["out_channels"]:
         raise ValueError(f"architecture.json describes a network that makes {made.shape[1]} channels")
-    return unet.to_empty(device="cpu").eval()
+    return unet
 
 
 def _is_shaped(module: nn.Module) -> bool:

@@ -6,6 +6,7 @@ pruned/<d>.json          {"architecture": …, "schedule": …}: all that is nee
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from infra.provenance import now, provenance
 from infra.store import Store
 from tasks.model.checkpoint import Say, train_resumable
 from tasks.model.network_config import checked_schedule
-from tasks.model.prune import architecture, build, count_macs, prune
+from tasks.model.prune import architecture, build, count_macs, fill, prune, skeleton
 from tasks.model.randomness import choose_batch, image_keys, noise_and_timesteps
 from tasks.model.reference import load_reference
 from tasks.model.threads import device_of, one_thread
@@ -129,9 +130,14 @@ class PrunedModel:
     weights: dict[str, torch.Tensor]
     schedule: DDPMScheduler
 
+    @functools.cached_property
+    def _skeleton(self) -> UNet2DModel:
+        # Checking a description takes as long as a training step or two: once is enough.
+        return skeleton(self.description["architecture"])
+
     def network(self, with_weights: bool = True) -> UNet2DModel:
         """A new network; without weights its numbers are meaningless until reset or loaded."""
-        unet = build(self.description["architecture"])
+        unet = fill(self._skeleton)
         if with_weights:
             unet.load_state_dict(self.weights)
         return unet

@@ -35,7 +35,7 @@ def tiny_schedule() -> DDPMScheduler:
 
 def tiny_study(**sections: dict) -> Study:
     """A study of an 8 x 8 model that trains for a few steps; `sections` changes single fields."""
-    form = {
+    form: dict[str, dict] = {
         "model": {
             "resolution": SIDE,
             "channels": [8, 16],

@@ -73,7 +73,7 @@ def test_dropout_is_switched_off_because_its_random_numbers_are_not_common(tmp_p
 
 
 def test_the_wrong_resolution_is_refused_with_what_to_set(folder):
-    with pytest.raises(PipelineError, match="set model.resolution to 8"):
+    with pytest.raises(PipelineError, match=r"set model\.resolution to 8"):
         load_pipeline(str(folder), 16)
 
 
