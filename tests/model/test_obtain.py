@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,20 @@ def pruned_of(study, store, say=print):
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> tuple[Store, ModelRecord]:
+    """A pruned model in a store that tests read and do not change."""
+    store = Store(str(tmp_path_factory.mktemp("made")))
+    return store, pruned_of(tiny_study(), store)
+
+
+@pytest.fixture
+def own(made, tmp_path: Path) -> tuple[Store, ModelRecord]:
+    """The same in a store of the test's own."""
+    shutil.copytree(made[0].url, tmp_path / "own")
+    return Store(str(tmp_path / "own")), made[1]
 
 
 def path_of(store: Store, key: str) -> Path:
@@ -149,16 +164,14 @@ def test_a_given_base_is_trained_first(store, tmp_path):
     assert not same_weights(load_reference(record, store, SIDE)[0], tiny_unet(seed=8))
 
 
-def test_the_pruned_model_is_made_once_and_found_the_second_time(store):
-    say, study = Saying(), tiny_study()
-    first = pruned_of(study, store, say)
-    assert any("parameters" in line for line in say)
-    assert pruned_of(study, store, say) == first and "nothing to prune" in say[-1]
+def test_the_pruned_model_is_made_once_and_found_the_second_time(made):
+    say, (store, first) = Saying(), made
+    assert pruned_of(tiny_study(), store, say) == first and "nothing to prune" in say[-1]
     assert not [key for key in store.list("pruned") if "checkpoint" in key]
 
 
-def test_the_pruning_table_has_a_row_a_stage_and_the_model_is_the_last(store):
-    record = pruned_of(tiny_study(), store)
+def test_the_pruning_table_has_a_row_a_stage_and_the_model_is_the_last(made):
+    store, record = made
     rows = pruning_table(record)
     assert [row["model"] for row in rows] == ["reference", "pruned", "recovered"]
     assert rows[0]["parameters"] > rows[1]["parameters"] == rows[2]["parameters"]
@@ -177,7 +190,8 @@ def test_the_pruning_table_has_a_row_a_stage_and_the_model_is_the_last(store):
         ({"importance": "taylor"}, ["reference", "pruned", "recovered"]),
     ],
 )
-def test_every_way_of_pruning_gives_its_rows_and_a_model_that_loads(store, pruning, stages):
+def test_every_way_of_pruning_gives_its_rows_and_a_model_that_loads(own, pruning, stages):
+    store, _ = own  # the reference is there
     record = pruned_of(tiny_study(pruning=pruning), store)
     assert [row["model"] for row in pruning_table(record)] == stages
     loaded = load_pruned(record.key, store)
@@ -187,14 +201,15 @@ def test_every_way_of_pruning_gives_its_rows_and_a_model_that_loads(store, pruni
     assert images.shape == (2, SIDE, SIDE, 3)
 
 
-def test_ratio_zero_gives_the_reference_itself(store):
+def test_ratio_zero_gives_the_reference_itself(own):
+    store, _ = own
     study = tiny_study(pruning={"ratio": 0})
     _, reference = reference_of(study, store)
     pruned = load_pruned(pruned_of(study, store).key, store)
     assert same_weights(pruned.network(), load_reference(reference, store, SIDE)[0])
 
 
-def test_a_recovery_that_was_interrupted_goes_on_to_the_same_weights(store):
+def test_a_recovery_that_was_interrupted_goes_on_to_the_same_weights(store, made):
     class Killed(Exception):
         """Stands for the end of the process."""
 
@@ -210,12 +225,12 @@ def test_a_recovery_that_was_interrupted_goes_on_to_the_same_weights(store):
         obtain_pruned(*arguments, heldout_loss=heldout, say=say, progress=killed_at_three)
     resumed = obtain_pruned(*arguments, heldout_loss=heldout, say=say)
     assert any("going on from step 2 of 4" in line for line in say)
-    assert resumed.sha256 == pruned_of(study, Store(store.url + "-whole")).sha256
+    assert resumed.sha256 == made[1].sha256
 
 
 @pytest.mark.parametrize("name", ["safetensors", "json"])
-def test_a_pruned_model_that_was_tampered_with_is_refused(store, name):
-    record = pruned_of(tiny_study(), store)
+def test_a_pruned_model_that_was_tampered_with_is_refused(own, name):
+    store, record = own
     path = path_of(store, f"pruned/{record.key}.{name}")
     path.write_bytes(path.read_bytes().replace(b"1", b"2", 1) if name == "json" else path.read_bytes()[:-1] + b"\x01")
     with pytest.raises(StoreError, match="sha256"):
@@ -227,16 +242,17 @@ def test_a_pruned_model_that_the_ledger_does_not_know_is_refused(store):
         load_pruned("0" * 64, store)
 
 
-def test_the_stored_description_is_plain_json_and_names_no_class_or_path(store):
-    record = pruned_of(tiny_study(), store)
+def test_the_stored_description_is_plain_json_and_names_no_class_or_path(made):
+    store, record = made
     text = store.read(f"pruned/{record.key}.json").decode()
     description = json.loads(text)
     assert set(description) == {"architecture", "schedule"} and "_class_name" not in text and str(ROOT) not in text
     assert Ledger(store).get(ModelRecord, record.key) == record
 
 
-def test_networks_of_one_pruned_model_share_no_weights(store):
-    pruned = load_pruned(pruned_of(tiny_study(), store).key, store)
+def test_networks_of_one_pruned_model_share_no_weights(made):
+    store, record = made
+    pruned = load_pruned(record.key, store)
     one, other = pruned.network(), pruned.network()
     reset_weights(one, 3)
     assert same_weights(other, pruned.network()) and not same_weights(one, other)
