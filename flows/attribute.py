@@ -51,12 +51,12 @@ def attribute(study: Study) -> str:
         for unfinished in remove_unfinished(study.name, store):
             log.warning("run %s was killed while it published; its half statement was removed", unfinished)
         clock = Stopwatch()
-        partition, data = clock("partition", partition_data, study, store)
+        partition, data, pixels = clock("partition", partition_data, study, store)
         statistics = clock("statistics", prepare_statistics, study, partition, data, store)
         reference = clock("train_reference", train_reference, study, partition, data, store)
         pruned = clock("prune", prune_reference, study, partition, data, reference, store)
         plan = clock("plan", plan_evaluations, study, partition, pruned[0], statistics, store)
-        outcomes = clock("evaluate", evaluate_coalitions, study, plan, partition, data, pruned[0], statistics, store)
+        outcomes = clock("evaluate", evaluate_coalitions, study, plan, partition, pixels, pruned[0], statistics, store)
         results = clock("estimate", estimate_credits, study, partition, plan, outcomes)
         shown = clock("sample_reference", sample_reference, study, reference, store)
         statement = collect(

@@ -162,6 +162,19 @@ class Store:
         self.write(key, data)
         return sha256(data)
 
+    def save_named_by_content(self, prefix: str, arrays: dict[str, np.ndarray]) -> str:
+        """Write arrays under `<prefix>/<sha256>.safetensors`, unless they are there. Returns the sha256.
+
+        A name by content cannot be overwritten with other content: two runs that make the same thing and get other bytes
+        (another machine, another card) leave each other's bytes alone, and the ledger says whose count.
+        """
+        data = safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in arrays.items()})
+        digest = sha256(data)
+        key = f"{prefix}/{digest}.safetensors"
+        if not self.exists(key):
+            self.write(key, data)
+        return digest
+
     def load_arrays(self, key: str, expected_sha256: str | None = None) -> dict[str, np.ndarray]:
         """Read arrays that `save_arrays` wrote.
 

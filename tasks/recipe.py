@@ -23,7 +23,10 @@ from tasks.model.unet import unet_config
 from tasks.partition import Partition
 from tasks.study import CoalitionSpec, ModelSpec, PruningSpec, SamplingSpec, Study
 
+# Versions of what the code does with a recipe; raised when the same recipe begins to give other numbers.
 PREPROCESSING = 1  # decoded, scaled down by partition's filter, RGB over white
+TRAINING = 1  # tasks.model.train, with its random numbers
+SAMPLING = 1  # tasks.model.sample
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,8 @@ def reference_recipe(model: ModelSpec, data: Recipe, pretrained_sha256: Mapping[
             "beta_schedule": model.beta_schedule,
         }
     )
-    # Held-out images play no part in training: they enter the scores that use them, not the model.
-    images = digest_of("training-images", [data.spec["preprocessing"], data.spec["resolution"], data.spec["train"]])
-    return Recipe("reference", {**start, "images": images, "training": training_spec(reference_training(model))})
+    training = training_spec(reference_training(model))
+    return Recipe("reference", {**start, "images": _training_images(data), "training": training})
 
 
 def pruned_recipe(pruning: PruningSpec, model: ModelSpec, reference: Recipe, data: Recipe) -> Recipe:
@@ -78,7 +80,7 @@ def pruned_recipe(pruning: PruningSpec, model: ModelSpec, reference: Recipe, dat
     spec: dict[str, Any] = {"reference": reference.key, "ratio": pruning.ratio}
     if pruning.ratio > 0:
         spec["importance"] = pruning.importance
-        images = digest_of("training-images", [data.spec["resolution"], data.spec["train"]])
+        images = _training_images(data)
         if pruning.importance == "taylor":  # ranks channels by a loss on everybody's images
             spec |= {"images": images, "ranked_on": {"batch_size": model.batch_size, "seed": model.seed}}
         if pruning.recovery_steps > 0:
@@ -106,6 +108,7 @@ def samples_recipe(model: Recipe, study: Study, seed: int) -> Recipe:
     batch size is left out: each image has its own noise."""
     sampling: SamplingSpec = study.sampling
     spec = {
+        "version": SAMPLING,
         "sampler": sampling.sampler,
         "steps": sampling.steps,
         "images": sampling.images,
@@ -117,6 +120,11 @@ def samples_recipe(model: Recipe, study: Study, seed: int) -> Recipe:
 def score_recipe(subject: Recipe, identity: Mapping[str, Any], statistics_sha256: str | None) -> Recipe:
     """One property of one model or sample set."""
     return Recipe("score", {"subject": subject.key, "property": dict(identity), "statistics": statistics_sha256})
+
+
+def _training_images(data: Recipe) -> str:
+    """Digest of what is trained on. Held-out images enter the scores that use them, not the models."""
+    return digest_of("training-images", [data.spec["preprocessing"], data.spec["resolution"], data.spec["train"]])
 
 
 def network_config(model: ModelSpec) -> dict[str, Any]:
@@ -150,10 +158,11 @@ def coalition_training(study: Study, seed: int) -> TrainRecipe:
 def training_spec(recipe: TrainRecipe) -> dict[str, Any]:
     """A training as JSON, with the decay of the moving average that is really used."""
     return {
+        "version": TRAINING,
         "steps": recipe.steps,
         "batch_size": recipe.batch_size,
         "learning_rate": recipe.learning_rate,
-        "ema_decay": recipe.bounded_ema_decay,
+        "ema_decay": round(recipe.bounded_ema_decay, 12),  # the last bits of a power differ between libraries
         "warmup": recipe.warmup,
         "seed": recipe.seed,
     }

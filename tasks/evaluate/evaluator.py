@@ -25,6 +25,7 @@ from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
 from infra.provenance import now, provenance
 from infra.store import Store
 from tasks.evaluate.jobs import Job, Outcome, Setting
+from tasks.model.pipeline import load_pipeline
 from tasks.model.pruned import PrunedModel, load_pruned
 from tasks.model.sample import sample
 from tasks.model.threads import device_of, one_thread
@@ -67,7 +68,8 @@ class Evaluator:
     def training_data(self, members: tuple[int, ...]) -> TrainingData:
         """The training images with the sum of the members' shares as weights."""
         if self._data is None:
-            arrays = self.store.load_arrays(f"data/{self.setting.data_key}.safetensors")
+            digest = self.setting.data_sha256
+            arrays = self.store.load_arrays(f"data/{digest}.safetensors", digest)
             self._data = torch.from_numpy(arrays["train_pixels"]), np.array(self.setting.ownership)
         pixels, ownership = self._data
         weights = ownership[:, list(members)].sum(axis=1)
@@ -133,7 +135,7 @@ class _Evaluation:
         if known is not None and known.kept:
             with self._timed("load"):
                 unet = self.evaluator.pruned.network(with_weights=False)
-                unet.load_state_dict(load_tensors(store.read(f"models/{recipe.key}.safetensors", known.sha256)))
+                unet.load_state_dict(load_tensors(store.read(f"models/{known.sha256}.safetensors", known.sha256)))
             self._unet = unet.to(self.evaluator.device).eval()
         else:
             self._unet = self._train()
@@ -142,23 +144,28 @@ class _Evaluation:
     def _train(self) -> UNet2DModel:
         how, members = self.job.model.spec["how"], self.job.members
         with self._timed("load"):
-            unet = self.evaluator.pruned.network(with_weights=how["start"] != "random")
+            unet = self.evaluator.pruned.network(with_weights=how["start"] == "pruned")
             if how["start"] == "random":
                 reset_weights(unet, self.job.seed)
+            elif how["start"] == "base":
+                base, _ = load_pipeline(str(self.study.model.pretrained), self.study.model.resolution)
+                unet.load_state_dict(base.state_dict())  # ratio 0: the shapes are the base's own
         started, failure = time.monotonic(), None
         with self._timed("fine_tune"):
             if members:
                 recipe = coalition_training(self.study, self.job.seed)
+                data = self.evaluator.training_data(members)
                 try:
-                    train(
-                        unet,
-                        self.evaluator.pruned.schedule,
-                        self.evaluator.training_data(members),
-                        recipe,
-                        device=self.evaluator.device,
-                    )
+                    losses = train(unet, self.evaluator.pruned.schedule, data, recipe, device=self.evaluator.device)
                 except Diverged as error:
                     failure = str(error)
+                else:
+                    images = int((data.weights > 0).sum())
+                    tenth = max(1, len(losses) // 10)
+                    self.say(
+                        f"trained {recipe.steps} steps on {images} images of {len(members)} contributors: "
+                        f"loss {sum(losses[:tenth]) / tenth:.4f} to {sum(losses[-tenth:]) / tenth:.4f}"
+                    )
         self.trained = True
         self._record_model(unet, time.monotonic() - started, failure)
         if failure is not None:
@@ -170,7 +177,7 @@ class _Evaluation:
         weights = save_tensors({name: tensor.contiguous().cpu() for name, tensor in unet.state_dict().items()})
         kept = failure is None and len(weights) < self.study.execution.keep_weights_below_mb * 2**20
         if kept:
-            store.write(f"models/{key}.safetensors", weights)
+            store.write(f"models/{sha256(weights)}.safetensors", weights)
         self.evaluator.ledger.record(
             ModelRecord(
                 key=key,
@@ -193,7 +200,7 @@ class _Evaluation:
             raise Diverged(known.failure)
         if known is not None:
             with self._timed("load"):
-                images = store.load_arrays(f"samples/{recipe.key}.safetensors", known.sha256)["images"]
+                images = store.load_arrays(f"samples/{known.sha256}.safetensors", known.sha256)["images"]
             return Samples(images, device=self.evaluator.device)
         return Samples(self._sample(), device=self.evaluator.device)
 
@@ -215,10 +222,12 @@ class _Evaluation:
                     seed=recipe.spec["seed"],
                     device=self.evaluator.device,
                 )
-                digest = store.save_arrays(f"samples/{recipe.key}.safetensors", {"images": images})
+                digest = store.save_named_by_content("samples", {"images": images})
             except Diverged as error:
                 failure = str(error)
         self.sampled = True
+        if failure is None:
+            self.say(f"drew {len(images)} images with {sampling.sampler} in {sampling.steps} steps")
         self.evaluator.ledger.record(
             SamplesRecord(
                 key=recipe.key,

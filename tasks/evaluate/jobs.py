@@ -37,7 +37,7 @@ class Setting:
 
     store_url: str
     study: Study
-    data_key: str  # data/<key>.safetensors: train_pixels
+    data_sha256: str  # data/<sha256>.safetensors: train_pixels
     train_digests: tuple[str, ...]
     ownership: tuple[tuple[float, ...], ...]  # [images][contributors]
     pruned_key: str

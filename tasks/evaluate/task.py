@@ -58,7 +58,7 @@ def evaluate_coalitions(
     study: Study,
     plan: Plan,
     partition: Partition,
-    data: Recipe,
+    pixels: str,
     pruned: Recipe,
     statistics: Mapping[str, str | None],
     store: Store,
@@ -76,7 +76,7 @@ def evaluate_coalitions(
     setting = Setting(
         store_url=store.url,
         study=study,
-        data_key=data.key,
+        data_sha256=pixels,
         train_digests=partition.train_digests,
         ownership=tuple(tuple(float(w) for w in row) for row in partition.ownership),
         pruned_key=pruned.key,
@@ -84,6 +84,8 @@ def evaluate_coalitions(
     )
     started = time.monotonic()
     with open_workers(setting) as workers:
+        if plan.missing:
+            log.info("%d evaluations to do on %d workers, which start now", len(plan.missing), workers.size)
         run = evaluate_coalition.with_options(retries=study.execution.retries)
         waiting = list(reversed(plan.missing))
         running: dict[PrefectFuture[Any], int] = {}

@@ -6,6 +6,7 @@ worker. A worker whose parent dies ends itself, so a killed run leaves nothing b
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import queue
@@ -117,6 +118,10 @@ def open_workers(setting: Setting) -> ProcessPool | InProcess:
     execution = setting.study.execution
     if execution.mode == "inline":
         return InProcess(setting)
+    if setting.store_url.startswith("memory:"):
+        raise ValueError(
+            "a store in memory cannot be seen by worker processes; use execution.mode 'inline' or another store"
+        )
     return ProcessPool(setting, execution.workers or len(os.sched_getaffinity(0)))
 
 
@@ -169,10 +174,13 @@ def _serve(pipe: Connection, setting: Setting, index: int, parent: int) -> None:
     from tasks.evaluate.evaluator import Evaluator
 
     evaluator: Evaluator | None = None
+    lock = threading.Lock()
 
     def answer(kind: str, content: Any) -> None:
-        pipe.send((kind, content))
+        with lock:
+            pipe.send((kind, content))
 
+    logging.getLogger().addHandler(_Forward(lambda text: answer("say", text)))
     while True:
         try:
             job = pipe.recv()
@@ -185,6 +193,17 @@ def _serve(pipe: Connection, setting: Setting, index: int, parent: int) -> None:
             answer("error", f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
         else:
             answer("done", outcome)
+
+
+class _Forward(logging.Handler):
+    """Sends what is logged in a worker (by a property of the user's own, say) to the task run that waits for it."""
+
+    def __init__(self, say: Say) -> None:
+        super().__init__(logging.INFO)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(f"{record.name}: {self.format(record)}")
 
 
 def _end_with(parent: int) -> None:

@@ -19,8 +19,12 @@ SHOWN = 3  # remarks of a kind that the log quotes
 
 
 @task(task_run_name="partition-{study.name}", cache_policy=NO_CACHE)
-def partition_data(study: Study, store: Store) -> tuple[Partition, Recipe]:
-    """Read the images, find out whose they are, and put them in the store as the models will see them."""
+def partition_data(study: Study, store: Store) -> tuple[Partition, Recipe, str]:
+    """Read the images, find out whose they are, and put them in the store as the models will see them.
+
+    Returns:
+        Who owns what, the recipe of the data, and the sha256 under which the pixels are in the store.
+    """
     log = get_run_logger()
     parts = partition(study.data, study.model.resolution, progress=Ticker(log.info, "reading images"))
     for kind, of_kind in groupby(sorted(parts.problems, key=lambda p: p.kind), key=lambda p: p.kind):
@@ -36,7 +40,5 @@ def partition_data(study: Study, store: Store) -> tuple[Partition, Recipe]:
         len(parts.heldout_digests),
     )
     data = data_recipe(parts, study.model.resolution)
-    key = f"data/{data.key}.safetensors"
-    if not store.exists(key):
-        store.save_arrays(key, {"train_pixels": parts.train_pixels, "heldout_pixels": parts.heldout_pixels})
-    return parts, data
+    pixels = {"train_pixels": parts.train_pixels, "heldout_pixels": parts.heldout_pixels}
+    return parts, data, store.save_named_by_content("data", pixels)

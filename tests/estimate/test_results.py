@@ -15,7 +15,7 @@ from tasks.recipe import Recipe
 from tasks.study import Study
 
 NAMES = ("ada", "bob", "cyd", "dan")
-STUDY = Study(properties={"names": ["heldout_loss"]}, execution={"failure_tolerance": 0.2})
+STUDY = Study.model_validate({"properties": {"names": ["heldout_loss"]}, "execution": {"failure_tolerance": 0.2}})
 
 
 def people() -> Partition:

@@ -27,7 +27,7 @@ def plan(study: Study, n: int = 8, store: Store | None = None) -> Plan:
 
 
 def study(**estimation: object) -> Study:
-    return Study(properties={"names": ["heldout_loss"]}, estimation=estimation)
+    return Study.model_validate({"properties": {"names": ["heldout_loss"]}, "estimation": estimation})
 
 
 def test_the_budget_holds_both_ends_and_the_audit_comes_on_top() -> None:
@@ -58,7 +58,7 @@ def test_the_papers_draw_gets_both_ends_too() -> None:
 
 
 def test_no_audit_can_be_asked_for() -> None:
-    without = Study(properties={"names": ["heldout_loss"]}, coalition={"audit_coalitions": 0})
+    without = Study.model_validate({"coalition": {"audit_coalitions": 0}})
     assert audit_rows(without, np.eye(4, dtype=bool)) == []
 
 
