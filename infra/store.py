@@ -5,12 +5,12 @@
 - nothing is executed on reading: bytes, JSON and safetensors only, and what has a known digest is checked against it;
 - keys are relative, made of plain parts, and cannot leave the store.
 
-    <url>/data/<d>.safetensors            prepared images of a dataset at one resolution
-          reference/<d>/…                 a diffusers pipeline folder
-          pruned/<d>.safetensors, .json   weights; architecture
-          statistics/<d>.safetensors      reference statistics of a property
-          models/<d>.safetensors          fine-tuned weights, where the study keeps them
-          samples/<d>.safetensors         generated images
+    <url>/data/<sha256>.safetensors       prepared images of a dataset at one resolution
+          reference/<sha256>/…            a diffusers pipeline folder, named by its weights
+          pruned/<sha256>.safetensors, .json   weights; architecture
+          statistics/<sha256>.safetensors reference statistics of a property
+          models/<sha256>.safetensors     fine-tuned weights, where the study keeps them
+          samples/<sha256>.safetensors    generated images
           ledger/<kind>/<d>.json          what is known of each of them (infra.ledger)
           leases/<study>/<n>.json         who is running a study (infra.lease)
           studies/<study>/<run>/…         statements; latest.json names the newest

@@ -228,6 +228,10 @@ class Study(Section):
             if self.pruning.ratio > 0:
                 # A base cut to the reference's shape and never recovered is a broken model, not a baseline.
                 raise ValueError("coalition.baseline 'base' needs pruning.ratio 0; use 'untrained' with pruning")
+        if self.model.pretrained is None and self.sampling.steps > self.model.noise_steps:
+            raise ValueError(
+                f"sampling.steps {self.sampling.steps} are more than the model's noise steps {self.model.noise_steps}"
+            )
         if self.coalition.seed in self.coalition.audit_seeds:
             raise ValueError("coalition.audit_seeds must differ from coalition.seed")
         return self

@@ -1,7 +1,7 @@
 """Step 3: the pruned model every coalition starts from. Once an epoch.
 
-pruned/<d>.safetensors   weights
-pruned/<d>.json          {"architecture": …, "schedule": …}: all that is needed to build the shapes, as data
+pruned/<sha256>.safetensors   weights
+pruned/<sha256>.json          {"architecture": …, "schedule": …}: all that is needed to build the shapes, as data
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def obtain_pruned(
     description = {"architecture": architecture(unet), "schedule": _plain_config(schedule)}
     weights = save_tensors({name: tensor.contiguous().cpu() for name, tensor in unet.state_dict().items()})
     shapes = canonical_json(description)
-    store.write(f"pruned/{recipe.key}.json", shapes)
-    store.write(f"pruned/{recipe.key}.safetensors", weights)
+    store.write(f"pruned/{sha256(shapes)}.json", shapes)
+    store.write(f"pruned/{sha256(weights)}.safetensors", weights)
     record = ledger.record(
         ModelRecord(
             key=recipe.key,
@@ -154,8 +154,8 @@ def load_pruned(key: str, store: Store) -> PrunedModel:
     record = Ledger(store).get(ModelRecord, key)
     if record is None:
         raise FileNotFoundError(f"{store.where(f'pruned/{key}')}: the ledger knows no such pruned model")
-    description = json.loads(store.read(f"pruned/{key}.json", record.files["architecture"]))
-    weights = load_tensors(store.read(f"pruned/{key}.safetensors", record.sha256))
+    description = json.loads(store.read(f"pruned/{record.files['architecture']}.json", record.files["architecture"]))
+    weights = load_tensors(store.read(f"pruned/{record.sha256}.safetensors", record.sha256))
     return PrunedModel(description, weights, checked_schedule(description["schedule"]))
 
 

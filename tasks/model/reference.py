@@ -11,6 +11,7 @@ from pathlib import Path
 
 from diffusers import DDPMScheduler, UNet2DModel
 
+from infra.digest import sha256
 from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store, scratch_folder
@@ -21,6 +22,8 @@ from tasks.model.train import Progress, TrainingData
 from tasks.model.unet import build_unet, noise_schedule
 from tasks.recipe import Recipe, network_config, reference_training
 from tasks.study import Study
+
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"  # as diffusers names them
 
 
 def obtain_reference(
@@ -60,8 +63,9 @@ def obtain_reference(
         )
     with scratch_folder() as folder:
         save_pipeline(unet, schedule, Path(folder))
-        files = store.upload_folder(Path(folder), f"reference/{recipe.key}")
-    weights = next(digest for name, digest in sorted(files.items()) if name.endswith(".safetensors"))
+        # Named by content: two runs that train the same reference and get other bits cannot overwrite each other's.
+        weights = sha256((Path(folder) / WEIGHTS).read_bytes())
+        files = store.upload_folder(Path(folder), f"reference/{weights}")
     record = ledger.record(
         ModelRecord(
             key=recipe.key,
@@ -77,8 +81,13 @@ def obtain_reference(
     return record
 
 
+def reference_folder(record: ModelRecord) -> str:
+    """Where in the store the pipeline folder of a recorded reference is."""
+    return f"reference/{record.sha256}"
+
+
 def load_reference(record: ModelRecord, store: Store, resolution: int) -> tuple[UNet2DModel, DDPMScheduler]:
     """The stored reference, each file checked against its digest."""
     with scratch_folder() as folder:
-        store.download_folder(f"reference/{record.key}", Path(folder), record.files)
+        store.download_folder(reference_folder(record), Path(folder), record.files)
         return load_pipeline(folder, resolution)

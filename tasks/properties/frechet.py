@@ -30,7 +30,7 @@ def fid(spec: PropertiesSpec) -> Property:
         name="fid",
         needs="samples",
         sign=-1,
-        unit="",
+        unit="squared feature distance",
         description="Fréchet Inception distance to the training images (clean-fid); less is better",
         version=1,
         options=network.options,
@@ -47,7 +47,7 @@ def frechet_lite(spec: PropertiesSpec) -> Property:
         name="frechet_lite",
         needs="samples",
         sign=-1,
-        unit="",
+        unit="squared feature distance",
         description=f"Fréchet distance to the training images in {spec.frechet_components} principal components of "
         "EfficientNet-Lite features (not FID); less is better",
         version=1,

@@ -12,6 +12,7 @@ from diffusers import DDPMPipeline
 
 from flows.attribute import attribute
 from infra.lease import Lease, LeaseHeld
+from infra.ledger import Ledger, ModelRecord
 from infra.store import Store
 from tasks.estimate import TooManyFailures
 from tasks.partition import DataError
@@ -85,14 +86,14 @@ def test_a_property_added_later_is_scored_on_kept_images_and_trains_nothing(data
 
 
 def test_the_reference_is_a_folder_that_plain_diffusers_loads(finished: Store) -> None:
-    folder = Path(finished.where(f"reference/{manifest(finished, 'small')['reference']['key']}"))
+    folder = Path(finished.where(f"reference/{manifest(finished, 'small')['reference']['sha256']}"))
     pipeline = DDPMPipeline.from_pretrained(folder, use_safetensors=True)
     images = pipeline(batch_size=2, num_inference_steps=2, output_type="np").images
     assert images.shape == (2, 8, 8, 3) and np.isfinite(images).all()
 
 
 def test_a_given_pipeline_serves_as_reference_and_its_base_as_the_empty_coalition(data: Path, finished: Store) -> None:
-    folder = finished.where(f"reference/{manifest(finished, 'small')['reference']['key']}")
+    folder = finished.where(f"reference/{manifest(finished, 'small')['reference']['sha256']}")
     study = small_study(
         data,
         name="from-base",
@@ -106,6 +107,9 @@ def test_a_given_pipeline_serves_as_reference_and_its_base_as_the_empty_coalitio
     empty = evaluations[evaluations["role"] == "baseline"]["heldout_loss"].item()
     untrained = table(finished, "small", "evaluations.parquet").query("role == 'baseline'")["heldout_loss"].item()
     assert empty < untrained  # the base has been trained, random weights have not
+    key = manifest(finished, "small")["pruned"]["key"]
+    known = Ledger(finished).get(ModelRecord, key)  # it describes the reference that is the base here
+    assert known is not None and empty == pytest.approx(known.facts["reference/heldout_loss"], abs=1e-6)
 
 
 def test_retrained_coalitions_start_from_random_weights(data: Path, store: Store) -> None:

@@ -18,7 +18,7 @@ from infra.store import Store, StoreError
 from tasks.model.pipeline import pipeline_digests, save_pipeline
 from tasks.model.prune import count_macs
 from tasks.model.pruned import load_pruned, obtain_pruned, pruning_table
-from tasks.model.reference import load_reference, obtain_reference
+from tasks.model.reference import load_reference, obtain_reference, reference_folder
 from tasks.model.sample import sample
 from tasks.model.threads import device_of, one_thread
 from tasks.model.train import Diverged
@@ -94,13 +94,13 @@ def test_the_reference_is_trained_once_and_found_the_second_time(store):
 
 def test_plain_diffusers_reads_the_reference_straight_from_the_store(store):
     _, record = reference_of(tiny_study(), store)
-    pipeline = DDPMPipeline.from_pretrained(path_of(store, f"reference/{record.key}"))
+    pipeline = DDPMPipeline.from_pretrained(path_of(store, reference_folder(record)))
     assert same_weights(pipeline.unet, load_reference(record, store, SIDE)[0])
 
 
 def test_a_reference_whose_weights_were_tampered_with_is_refused(store):
     _, record = reference_of(tiny_study(), store)
-    weights = path_of(store, f"reference/{record.key}/unet/diffusion_pytorch_model.safetensors")
+    weights = path_of(store, f"{reference_folder(record)}/unet/diffusion_pytorch_model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     with pytest.raises(StoreError, match="sha256"):
         load_reference(record, store, SIDE)
@@ -231,7 +231,8 @@ def test_a_recovery_that_was_interrupted_goes_on_to_the_same_weights(store, made
 @pytest.mark.parametrize("name", ["safetensors", "json"])
 def test_a_pruned_model_that_was_tampered_with_is_refused(own, name):
     store, record = own
-    path = path_of(store, f"pruned/{record.key}.{name}")
+    digest = record.sha256 if name == "safetensors" else record.files["architecture"]
+    path = path_of(store, f"pruned/{digest}.{name}")
     path.write_bytes(path.read_bytes().replace(b"1", b"2", 1) if name == "json" else path.read_bytes()[:-1] + b"\x01")
     with pytest.raises(StoreError, match="sha256"):
         load_pruned(record.key, store)
@@ -244,7 +245,7 @@ def test_a_pruned_model_that_the_ledger_does_not_know_is_refused(store):
 
 def test_the_stored_description_is_plain_json_and_names_no_class_or_path(made):
     store, record = made
-    text = store.read(f"pruned/{record.key}.json").decode()
+    text = store.read(f"pruned/{record.files['architecture']}.json").decode()
     description = json.loads(text)
     assert set(description) == {"architecture", "schedule"} and "_class_name" not in text and str(ROOT) not in text
     assert Ledger(store).get(ModelRecord, record.key) == record
