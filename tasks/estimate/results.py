@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,13 +52,13 @@ def check_failures(study: Study, jobs: Sequence[Job], outcomes: Sequence[Outcome
     """
     failed = [(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True) if outcome.failures]
     ends = [(job, outcome) for job, outcome in failed if job.role in ("baseline", "grand")]
-    allowed = study.execution.failure_tolerance * len(jobs)
+    allowed = math.floor(study.execution.failure_tolerance * len(jobs) + 1e-9)
     if not ends and len(failed) <= allowed:
         return
     why = (
         "the empty or the grand coalition has no value, and no credit can be had without"
         if ends
-        else f"{len(failed)} of {len(jobs)} evaluations failed, more than execution.failure_tolerance allows ({allowed:.0f})"
+        else f"{len(failed)} of {len(jobs)} evaluations failed, more than execution.failure_tolerance allows ({allowed})"
     )
     lines = [
         f"- {job.role} of {len(job.members)} contributors, seed {job.seed} "
@@ -65,6 +66,9 @@ def check_failures(study: Study, jobs: Sequence[Job], outcomes: Sequence[Outcome
         + "; ".join(f"{name}: {reason}" for name, reason in outcome.failures.items())
         for job, outcome in (ends or failed)[:20]
     ]
+    more = len(ends or failed) - len(lines)
+    lines += [f"- and {more} more"] if more else []
+    lines.append("What was evaluated is kept: remove the cause, and start the study again.")
     raise TooManyFailures("\n".join([f"{why}:", *lines]))
 
 

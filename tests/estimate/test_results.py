@@ -86,6 +86,14 @@ def test_too_many_failures_end_the_run_and_are_named() -> None:
     assert "diverged at 3" in str(raised.value) and "'cyd'" in str(raised.value)
 
 
+def test_the_number_of_failures_that_is_said_to_be_allowed_is_the_one_that_is() -> None:
+    jobs, outcomes = game(lambda s: 1.0)
+    outcomes[5] = Outcome(failures={"heldout_loss": "diverged"})
+    strict = Study.model_validate({"properties": {"names": ["heldout_loss"]}, "execution": {"failure_tolerance": 0.06}})
+    with pytest.raises(TooManyFailures, match=r"1 of 16 .* allows \(0\)"):  # 0.96 of an evaluation is none
+        property_results(strict, people(), jobs, outcomes)
+
+
 @pytest.mark.parametrize("position", [0, 15])
 def test_no_credit_is_given_without_the_empty_and_the_grand_coalition(position: int) -> None:
     jobs, outcomes = game(lambda s: 1.0)
