@@ -29,17 +29,24 @@ def prepare_statistics(
     """The sha256, and so the key, of each property's reference statistics; None where it needs none.
 
     Raises:
-        ValueError: if a property does not exist, or these images do not allow it; before anything is trained.
+        ValueError: if a property does not exist, or these images, or so few drawn ones, do not allow it; before anything
+            is trained.
     """
     ledger = Ledger(store)
     real = RealImages(partition.train_pixels, partition.heldout_pixels, partition.heldout_digests)
     digests: dict[str, str | None] = {}
     for name in study.properties.names:
         wanted = resolve_property(name, study.properties)
+        if wanted.needs == "samples" and study.sampling.images < wanted.minimum_images:
+            raise ValueError(
+                f"{name} needs at least {wanted.minimum_images} images a coalition, sampling.images is "
+                f"{study.sampling.images}: raise it"
+            )
         spec = {"property": wanted.identity(), "data": data.key}
         key = digest_of("statistics", spec)
         record = ledger.get(StatisticsRecord, key)
         if record is None:
+            say(f"computing the reference statistics of {name} on {len(real.train)} training images")
             started = time.monotonic()
             arrays = wanted.statistics(real)
             content = safetensors.numpy.save(arrays) if arrays else b""
