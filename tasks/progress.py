@@ -12,10 +12,11 @@ Say = Callable[[str], None]
 
 
 class Ticker:
-    """Says where a long loop is, at most every `every` seconds, with the time left."""
+    """Says where a long loop is, at most every `every` seconds, with the time left; and its end, unless `end` is False:
+    a loop that is over before there was anything to say is then silent."""
 
-    def __init__(self, say: Say, what: str, every: float = 5.0) -> None:
-        self._say, self._what, self._every = say, what, every
+    def __init__(self, say: Say, what: str, every: float = 5.0, *, end: bool = True) -> None:
+        self._say, self._what, self._every, self._end = say, what, every, end
         self._started = self._said = time.monotonic()
         self._first: int | None = None
 
@@ -24,7 +25,7 @@ class Ticker:
         now = time.monotonic()
         if self._first is None:
             self._first = done - 1  # a resumed loop does not start at zero
-        if now - self._said < self._every and done < total:
+        if now - self._said < self._every and not (self._end and done == total):
             return
         self._said = now
         seconds = now - self._started

@@ -31,10 +31,12 @@ from tasks.model.sample import sample
 from tasks.model.threads import device_of, one_thread
 from tasks.model.train import Diverged, TrainingData, train
 from tasks.model.unet import UNetDenoiser, reset_weights
+from tasks.progress import Ticker
 from tasks.properties import Samples, resolve_property
 from tasks.recipe import coalition_training
 
 Say = Callable[[str], None]
+SAY_EVERY = 15.0  # seconds; a coalition that takes less says only what came out
 
 
 class Evaluator:
@@ -156,7 +158,14 @@ class _Evaluation:
                 recipe = coalition_training(self.study, self.job.seed)
                 data = self.evaluator.training_data(members)
                 try:
-                    losses = train(unet, self.evaluator.pruned.schedule, data, recipe, device=self.evaluator.device)
+                    losses = train(
+                        unet,
+                        self.evaluator.pruned.schedule,
+                        data,
+                        recipe,
+                        device=self.evaluator.device,
+                        progress=Ticker(self.say, "training", SAY_EVERY, end=False),
+                    )
                 except Diverged as error:
                     failure = str(error)
                 else:
@@ -221,6 +230,7 @@ class _Evaluation:
                     batch_size=sampling.batch_size,
                     seed=recipe.spec["seed"],
                     device=self.evaluator.device,
+                    progress=Ticker(self.say, "drawing images", SAY_EVERY, end=False),
                 )
                 digest = store.save_named_by_content("samples", {"images": images})
             except Diverged as error:
@@ -246,11 +256,17 @@ class _Evaluation:
 
     def _score(self, name: str, subject: Samples | UNetDenoiser) -> ScoreRecord:
         recipe, started, value, failure = self.job.scores[name], time.monotonic(), None, None
+        wanted = resolve_property(name, self.study.properties)
+        if wanted.identity() != recipe.spec["property"]:
+            # The file of a property of one's own was edited while the run went on: this process has read another one
+            # than the driver. Its number would stand in the ledger for ever under the digest of the other.
+            raise RuntimeError(f"{name} changed since this run started; start the run again")
+        statistics = self.evaluator.statistics(name)
         with self._timed("score"):
             try:
-                value = resolve_property(name, self.study.properties).score(subject, self.evaluator.statistics(name))
+                value = wanted.score(subject, statistics)
             except ValueError as error:
-                failure = str(error)
+                failure = str(error) or f"{type(error).__name__} without a message"
                 self.say(f"{name} has no value for this coalition: {failure}")
         return self.evaluator.ledger.record(
             ScoreRecord(
