@@ -72,7 +72,7 @@ class Evaluator:
         if self._data is None:
             digest = self.setting.data_sha256
             arrays = self.store.load_arrays(f"data/{digest}.safetensors", digest)
-            self._data = torch.from_numpy(arrays["train_pixels"]), np.array(self.setting.ownership)
+            self._data = torch.from_numpy(arrays["train_pixels"]), np.asarray(self.setting.ownership)
         pixels, ownership = self._data
         weights = ownership[:, list(members)].sum(axis=1)
         return TrainingData(pixels, self.setting.train_digests, weights)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from tasks.recipe import Recipe
 from tasks.study import Study
 
@@ -39,7 +41,7 @@ class Setting:
     study: Study
     data_sha256: str  # data/<sha256>.safetensors: train_pixels
     train_digests: tuple[str, ...]
-    ownership: tuple[tuple[float, ...], ...]  # [images][contributors]
+    ownership: np.ndarray  # float64 [images, contributors]
     pruned_key: str
     statistics: Mapping[str, str | None]  # by property: sha256, and so the key, of its reference statistics
 
@@ -50,7 +52,9 @@ class Outcome:
 
     values: Mapping[str, float] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)  # load, fine_tune, sample, score; {} if all was cached
+    seconds: Mapping[str, float] = field(
+        default_factory=dict
+    )  # load, fine_tune, sample, score: spent now, or when made
     trained: bool = False
     sampled: bool = False
     scored: int = 0

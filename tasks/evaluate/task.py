@@ -17,17 +17,20 @@ from prefect.states import Completed, State
 
 from infra.ledger import Ledger
 from infra.store import Store
+from tasks.evaluate.failures import TooManyFailures, check_failures
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.evaluate.statistics import prepare_statistics as prepare
-from tasks.evaluate.workers import Evaluates, WorkerDied, open_workers
+from tasks.evaluate.workers import Evaluates, WorkerDied, WorkerUnavailable, open_workers
 from tasks.partition import Partition
 from tasks.plan.plan import Plan, recall
 from tasks.progress import clock
 from tasks.recipe import Recipe
 from tasks.study import Study
 
+RETRY_SECONDS = [1, 10, 60]  # before each retry, the last one for all that follow: an absent store takes its time
 
-@task(task_run_name="reference-statistics-{study.name}", cache_policy=NO_CACHE)
+
+@task(task_run_name="reference-statistics-{study.name}", cache_policy=NO_CACHE, persist_result=False)
 def prepare_statistics(study: Study, partition: Partition, data: Recipe, store: Store) -> dict[str, str | None]:
     """Reference statistics of every property, frozen for the epoch; a property that cannot be had ends the run here."""
     return prepare(study, partition, data, store, get_run_logger().info)
@@ -37,14 +40,20 @@ def _worth_retrying(task: Any, run: Any, state: State[Any]) -> bool:
     """A dead worker or an absent store may be better next time; an error in the code will not."""
     try:
         state.result()
-    except (WorkerDied, OSError):
+    except (WorkerDied, WorkerUnavailable, OSError):
         return True
     except Exception:
         return False
     return False
 
 
-@task(task_run_name="evaluate-{label}", cache_policy=NO_CACHE, retry_condition_fn=_worth_retrying)
+@task(
+    task_run_name="evaluate-{label}",
+    cache_policy=NO_CACHE,
+    persist_result=False,  # the ledger has it; a person's own Prefect settings must not pickle it somewhere
+    retry_condition_fn=_worth_retrying,
+    retry_delay_seconds=RETRY_SECONDS,
+)
 def evaluate_coalition(job: Job, label: str, workers: Evaluates, store: Store) -> Outcome | State[Outcome]:
     """Realise one coalition and score it, in a worker. After a crash the ledger is asked first."""
     if task_run.run_count > 1:
@@ -64,9 +73,14 @@ def evaluate_coalitions(
     store: Store,
 ) -> list[Outcome]:
     """The outcome of every job of a plan, in its order: from the ledger, or evaluated now. Called by the flow itself, whose
-    child task runs the evaluations are."""
+    child task runs the evaluations are.
+
+    Raises:
+        TooManyFailures: as soon as it is certain; what has begun is finished, and kept, first.
+    """
     log = get_run_logger()
     outcomes: dict[int, Outcome] = dict(plan.known)
+    _check(study, plan, outcomes)
     artifact = create_progress_artifact(
         progress=100.0 * len(plan.known) / len(plan.jobs),
         key=f"evaluations-{study.name}",
@@ -78,7 +92,7 @@ def evaluate_coalitions(
         study=study,
         data_sha256=pixels,
         train_digests=partition.train_digests,
-        ownership=tuple(tuple(float(w) for w in row) for row in partition.ownership),
+        ownership=partition.ownership,
         pruned_key=pruned.key,
         statistics=dict(statistics),
     )
@@ -108,8 +122,26 @@ def evaluate_coalitions(
                 clock(left),
                 _summary(plan.jobs[position], outcomes[position]),
             )
-            update_progress_artifact(artifact, progress=100.0 * len(outcomes) / len(plan.jobs))
+            if waiting and outcomes[position].failures:
+                try:
+                    _check(study, plan, outcomes)
+                except TooManyFailures:
+                    log.error("this run has failed, whatever the others give: %d are not begun", len(waiting))
+                    waiting.clear()
+            try:
+                update_progress_artifact(artifact, progress=100.0 * len(outcomes) / len(plan.jobs))
+            except Exception as error:
+                # A bar that stands still, while the API is away, is no reason to lose hours of work.
+                log.warning("the progress in the Prefect UI could not be moved: %s", error)
+    _check(study, plan, outcomes)
     return [outcomes[i] for i in range(len(plan.jobs))]
+
+
+def _check(study: Study, plan: Plan, outcomes: Mapping[int, Outcome]) -> None:
+    """Raises TooManyFailures if those that are in rule a statement out."""
+    check_failures(
+        study, [plan.jobs[i] for i in sorted(outcomes)], [outcomes[i] for i in sorted(outcomes)], planned=len(plan.jobs)
+    )
 
 
 def _outcome(job: Job, future: PrefectFuture[Any]) -> Outcome:
@@ -132,5 +164,6 @@ def _summary(job: Job, outcome: Outcome) -> str:
     """One line about one evaluation."""
     who = "nobody" if not job.names else f"{len(job.names)} contributors"
     values = ", ".join(f"{name} {value:.4g}" for name, value in outcome.values.items())
-    failed = "; ".join(f"{name} failed: {why.splitlines()[0]}" for name, why in outcome.failures.items())
-    return f"{who}, seed {job.seed}: {values or failed} in {sum(outcome.seconds.values()):.1f} s"
+    failed = "; ".join(f"{name} failed: {why.partition(chr(10))[0]}" for name, why in outcome.failures.items())
+    said = "; ".join(part for part in (values, failed) if part)
+    return f"{who}, seed {job.seed}: {said} in {sum(outcome.seconds.values()):.1f} s"

@@ -6,10 +6,12 @@ worker. A worker whose parent dies ends itself, so a killed run leaves nothing b
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 import time
 import traceback
@@ -25,11 +27,15 @@ Say = Callable[[str], None]
 
 
 class WorkerDied(RuntimeError):
-    """A worker process ended in the middle of a coalition: killed, out of memory, or crashed."""
+    """A worker process ended, mostly in the middle of a coalition: killed, out of memory, or crashed."""
 
 
 class WorkerError(RuntimeError):
     """An evaluation raised in its worker; the message holds the worker's traceback."""
+
+
+class WorkerUnavailable(WorkerError):
+    """The same, by an error of the system (a store or a disk that is away), which may be better next time."""
 
 
 class Evaluates(Protocol):
@@ -43,14 +49,21 @@ class Evaluates(Protocol):
 
 
 class ProcessPool:
-    """`size` worker processes, started when first needed. `evaluate` may be called from several threads."""
+    """`size` places for worker processes, each filled when first needed. `evaluate` may be called from several threads.
+
+    Leaving the block ends every worker, also one in the middle of a coalition: a run that was cancelled or has failed must
+    not go on computing, nor keep the machine's memory until somebody notices.
+    """
 
     def __init__(self, setting: Setting, size: int) -> None:
         self.size = size
         self._setting = setting
-        self._idle: queue.LifoQueue[_Worker | int] = queue.LifoQueue()
-        for index in reversed(range(size)):
-            self._idle.put(index)
+        self._workers: dict[int, _Worker] = {}  # by place
+        self._lock = threading.Lock()
+        self._closed = False
+        self._free: queue.LifoQueue[int] = queue.LifoQueue()
+        for place in reversed(range(size)):
+            self._free.put(place)
 
     def __enter__(self) -> ProcessPool:
         return self
@@ -58,34 +71,55 @@ class ProcessPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while not self._idle.empty():
-            worker = self._idle.get_nowait()
-            if isinstance(worker, _Worker):
-                worker.stop()
+        with self._lock:
+            self._closed = True
+            left = dict(self._workers)
+        free: list[int] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                free.append(self._free.get_nowait())
+        idle = [left.pop(place) for place in free if place in left]
+        for busy in left.values():  # the threads that wait for them find the pipe's end, and close it themselves
+            busy.kill()
+        for worker in idle:
+            worker.stop()
+        for place in free:  # whoever comes late is told that it is over, and does not wait for ever
+            self._free.put(place)
 
     def evaluate(self, job: Job, say: Say) -> Outcome:
         """Give the job to an idle worker and wait for it.
 
         Raises:
             WorkerDied: if the worker's process ended.
-            WorkerError: if the evaluation raised.
+            WorkerUnavailable: if something that the worker needs was not there for the moment, such as the store.
+            WorkerError: if the evaluation raised, or the run is ending.
         """
-        place = self._idle.get()
-        index = place if isinstance(place, int) else place.index
+        place = self._free.get()
         try:
-            worker = _Worker(self._setting, index) if isinstance(place, int) else place
-            outcome = worker.evaluate(job, say)
+            return self._worker(place).evaluate(job, say)
         except WorkerError:
-            self._idle.put(worker)
-            raise
-        except BaseException:
+            raise  # the worker told us, so it is well
+        except BaseException as error:
             # Dead, or in an unknown state because we were interrupted: never used again.
-            if not isinstance(place, int):
-                place.stop()
-            self._idle.put(index)
+            with self._lock:
+                worker = self._workers.pop(place, None)
+            if worker is not None:
+                worker.kill()
+                worker.stop()
+            if self._closed and isinstance(error, WorkerDied):
+                raise WorkerError("the run ended in the middle of this coalition") from error
             raise
-        self._idle.put(worker)
-        return outcome
+        finally:
+            self._free.put(place)
+
+    def _worker(self, place: int) -> _Worker:
+        """The worker of a place, started now if there is none."""
+        with self._lock:
+            if self._closed:
+                raise WorkerError("the run ended before this coalition began")
+            if place not in self._workers:
+                self._workers[place] = _Worker(self._setting, place)
+            return self._workers[place]
 
 
 class InProcess:
@@ -122,7 +156,12 @@ def open_workers(setting: Setting) -> ProcessPool | InProcess:
         raise ValueError(
             "a store in memory cannot be seen by worker processes; use execution.mode 'inline' or another store"
         )
-    return ProcessPool(setting, execution.workers or len(os.sched_getaffinity(0)))
+    return ProcessPool(setting, execution.workers or cores())
+
+
+def cores() -> int:
+    """Cores that this process may use; all of them where the system does not say (macOS)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Worker:
@@ -147,6 +186,8 @@ class _Worker:
                     say(content)
                 elif kind == "error":
                     raise WorkerError(content)
+                elif kind == "unavailable":
+                    raise WorkerUnavailable(content)
                 else:
                     assert isinstance(content, Outcome)
                     return content
@@ -154,10 +195,15 @@ class _Worker:
             self._process.join(timeout=10)
             raise WorkerDied(
                 f"worker {self.index} (process {self._process.pid}) ended with code {self._process.exitcode} in the "
-                "middle of a coalition; -9 means killed, often for lack of memory"
+                "middle of a coalition; -9 means killed, often for lack of memory: fewer execution.workers need less"
             ) from error
 
+    def kill(self) -> None:
+        """End the process at once, whatever it does; safe while another thread waits for its answer."""
+        self._process.kill()
+
     def stop(self) -> None:
+        """Let the process end by itself, or make it. Only for whoever may use the pipe."""
         self._pipe.close()
         self._process.join(timeout=2)
         if self._process.is_alive():
@@ -171,6 +217,9 @@ class _Worker:
 def _serve(pipe: Connection, setting: Setting, index: int, parent: int) -> None:
     """A worker's whole life: one job after another until the pipe closes."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    # Ctrl-C reaches the whole group: the parent decides, and we go with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    started = time.monotonic()
     from tasks.evaluate.evaluator import Evaluator
 
     evaluator: Evaluator | None = None
@@ -181,16 +230,20 @@ def _serve(pipe: Connection, setting: Setting, index: int, parent: int) -> None:
             pipe.send((kind, content))
 
     logging.getLogger().addHandler(_Forward(lambda text: answer("say", text)))
+    logging.getLogger().setLevel(logging.INFO)
     while True:
         try:
             job = pipe.recv()
         except (EOFError, ConnectionResetError):
             return
         try:
-            evaluator = evaluator or Evaluator(setting, index)
+            if evaluator is None:
+                evaluator = Evaluator(setting, index)
+                answer("say", f"worker {index} started on {evaluator.device} in {time.monotonic() - started:.1f} s")
             outcome = evaluator.evaluate(job, lambda text: answer("say", text))
         except Exception as error:  # whatever it is, the parent decides; nothing is lost but this one coalition
-            answer("error", f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+            kind = "unavailable" if isinstance(error, OSError) else "error"
+            answer(kind, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
         else:
             answer("done", outcome)
 
