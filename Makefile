@@ -32,7 +32,7 @@ demo-tiny:       ## the same in its smallest preset
 ui: $(DATA)/metadata.csv | $(VENV)/ready   ## the Prefect server with all runs so far; start `attribute` from its form
 	$(RUN) -m flows.serve
 
-test: $(DATA)/metadata.csv | $(VENV)/ready   ## lint, types and tests
+test: | $(VENV)/ready   ## lint, types and tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -41,8 +41,8 @@ test: $(DATA)/metadata.csv | $(VENV)/ready   ## lint, types and tests
 bench: $(DATA)/metadata.csv | $(VENV)/ready   ## what a coalition of the demo costs, and against retraining
 	$(RUN) -m tests.bench.coalition $(STUDY)
 
-bench-seeds: $(DATA)/metadata.csv | $(VENV)/ready   ## do the demo's credits survive another seed? (twice the demo's time)
-	$(RUN) -m tests.bench.seeds $(STUDY)
+bench-seeds: $(DATA)/metadata.csv | $(VENV)/ready   ## would another seed, or another reference, give the same credits? (three times the demo)
+	$(RUN) -m tests.bench.seeds --reference $(STUDY)
 
 lock:            ## resolve pyproject.toml's ranges anew (needs `pip install uv`)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from infra.lease import LeaseHeld
-from infra.server import ServerError, environment, running_server, ui_url
+from infra.server import ServerError, end_on_terminate, environment, running_server, ui_url
 from infra.store import StoreError
 from infra.study_file import StudyFileError, load_preset
 from tasks.study import Study
@@ -39,6 +39,7 @@ def main() -> int:
         study = load_preset(arguments.study, Study, arguments.set)
         if arguments.inside:
             return _attribute(study)
+        end_on_terminate()
         print("looking for a Prefect API; if none answers, one is started (some seconds)", flush=True)
         with running_server() as ours:
             print(f"Prefect: {ui_url()}" + (" (started for this run)" if ours else ""), flush=True)

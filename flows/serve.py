@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from infra.server import ServerError, environment, running_server, ui_url
+from infra.server import ServerError, end_on_terminate, environment, running_server, ui_url
 from infra.study_file import StudyFileError, load_preset
 from tasks.study import Study
 
@@ -15,6 +15,7 @@ PRESETS = Path("deployments/studies")
 
 def main() -> int:
     """Serve every preset as a deployment of `attribute` until interrupted."""
+    end_on_terminate()
     try:
         studies = [load_preset(path, Study) for path in sorted(PRESETS.glob("*.yaml"))]
         with running_server():

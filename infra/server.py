@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -82,6 +83,15 @@ def environment() -> dict[str, str]:
             name: ",".join(filter(None, (os.environ.get(name), HOST, "localhost"))) for name in ("NO_PROXY", "no_proxy")
         },
     }
+
+
+def end_on_terminate() -> None:
+    """Make SIGTERM end this process as Ctrl-C does: through its `finally` blocks, so that our server ends with it."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ def partition_data(study: Study, store: Store) -> tuple[Partition, Recipe, str]:
     for kind, of_kind in groupby(sorted(parts.problems, key=lambda p: p.kind), key=lambda p: p.kind):
         several = list(of_kind)
         shown = "; ".join(problem.reason for problem in several[:SHOWN])
-        log.warning("%s, %d times: %s%s", kind, len(several), shown, " …" if len(several) > SHOWN else "")
+        log.warning("%s (%d): %s%s", kind, len(several), shown, " …" if len(several) > SHOWN else "")
     if parts.problems:
         log.info("every remark on the data is in the statement, by name")
     log.info(

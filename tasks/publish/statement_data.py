@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from infra.ledger import ModelRecord
 from infra.provenance import now, versions
+from tasks.estimate.noise import measure_noise
 from tasks.evaluate.jobs import Outcome
 from tasks.evaluate.table import evaluations_table
 from tasks.model.pruned import pruning_table
@@ -55,6 +57,7 @@ def collect(
             "reference": {"key": reference[0].key, "sha256": reference[1].sha256, "spec": reference[0].spec},
             "pruned": {"key": pruned[0].key, "sha256": pruned[1].sha256, "spec": pruned[0].spec},
             "statistics": dict(statistics),
+            "noise": {name: _noise(name, plan, outcomes) for name in study.properties.names},
             "seeds": {
                 "reference": study.model.seed,
                 "coalitions": study.coalition.seed,
@@ -67,3 +70,8 @@ def collect(
         },
         attribution=attribution(study.data),
     )
+
+
+def _noise(name: str, plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, float | int | None]:
+    noise = measure_noise(name, plan.jobs, outcomes)
+    return {**dataclasses.asdict(noise), "cautious_variance": noise.cautious_variance}

@@ -88,8 +88,8 @@ def share_note(result: PropertyResult) -> str | None:
     gain, spread = result.credits.grand - result.credits.empty, float(np.ptp(result.credits.values))
     gain_text, spread_text = alike(gain)[0], alike(spread)[0]
     return (
-        f"All shares are near the equal share of {equal}: they lie between {least} and {most}. The gain from no data "
-        f"to everybody's, v(N) − v(∅), is {gain_text} {result.unit}, while the largest and the smallest credit "
+        f"All shares for {result.name} are near the equal share of {equal}: they lie between {least} and {most}. "
+        f"The gain from no data to everybody's, v(N) − v(∅), is {gain_text} {result.unit}, while the largest and the smallest credit "
         f"differ by {spread_text}. Any contributor's data give most of that gain, so the share says little about who "
         "gave what; the excess credit does."
     )

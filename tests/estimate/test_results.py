@@ -100,3 +100,15 @@ def test_no_credit_is_given_without_the_empty_and_the_grand_coalition(position: 
     outcomes[position] = Outcome(failures={"heldout_loss": "diverged"})
     with pytest.raises(TooManyFailures, match="empty or the grand"):
         property_results(STUDY, people(), jobs, outcomes)
+
+
+def test_the_noise_that_intervals_are_made_with_is_an_upper_confidence_limit() -> None:
+    rng, below = np.random.default_rng(1), 0
+    rows, seeds = [(0,), (1, 2), (0, 1, 2, 3)], (0, 1, 2)
+    jobs = [job(s, "design" if seed == 0 else "audit", seed) for s in rows for seed in seeds]
+    for _ in range(1000):
+        outcomes = [Outcome(values={"heldout_loss": 0.5 * rng.standard_normal()}) for _ in jobs]
+        limit = measure_noise("heldout_loss", jobs, outcomes).cautious_variance
+        assert limit is not None
+        below += limit >= 0.25
+    assert below / 1000 == pytest.approx(0.9, abs=0.03)
