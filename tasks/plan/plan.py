@@ -1,4 +1,4 @@
-"""Step 4: which coalitions to evaluate, what of them is in the ledger already, and what the rest will cost.
+"""Step 4: which coalitions to evaluate, and what of them is in the ledger already.
 
 The design is drawn first, from the study alone; the ledger is asked afterwards. So the same study always asks for the same
 coalitions, and a run that was killed finds everything that it had finished.
@@ -7,7 +7,7 @@ coalitions, and a run that was killed finds everything that it had finished.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from tasks.evaluate.jobs import Job, Outcome, Role
 from tasks.partition import Partition
 from tasks.properties import resolve_property
 from tasks.recipe import Recipe, model_recipe, samples_recipe, score_recipe
-from tasks.shapley import propose_coalitions
+from tasks.shapley import UnidentifiedError, estimate_credits, propose_coalitions
 from tasks.study import Study
 
 
@@ -27,7 +27,7 @@ class Plan:
 
     jobs: tuple[Job, ...]
     known: Mapping[int, Outcome]  # by position in jobs: those that the ledger answers completely
-    trained: int  # of the rest, how many have a model already: only sampled or scored anew
+    trained: int  # of the rest, how many need no training: their weights or images are kept, and only scored anew
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -46,10 +46,7 @@ def make_plan(
     Raises:
         ValueError: if the budget is too small for the number of contributors.
     """
-    n = len(partition.contributors)
-    estimation = study.estimation
-    sizes = np.array([c.images for c in partition.contributors])
-    coalitions = propose_coalitions(n, estimation.budget, seed=estimation.seed, sizes=sizes, design=estimation.design)
+    coalitions = draw_coalitions(study, partition)
     # One evaluation a distinct coalition, in the order of the design; the paper's iid draw repeats some.
     draws = Counter(row.tobytes() for row in coalitions)
     rows = [np.frombuffer(row, dtype=bool) for row in draws]
@@ -58,9 +55,28 @@ def make_plan(
     for row in audit_rows(study, np.array(rows)):
         for seed in study.coalition.audit_seeds:
             jobs.append(make_job(study, partition, pruned, statistics, row, "audit", seed))
-    known = recall(jobs, ledger)
-    models = ledger.find(ModelRecord, (job.model.key for i, job in enumerate(jobs) if i not in known))
-    return Plan(tuple(jobs), known, len(models))
+    records = _look_up(jobs, ledger)
+    known = _known(jobs, records)
+    trained = sum(_needs_no_training(job, records) for i, job in enumerate(jobs) if i not in known)
+    return Plan(tuple(jobs), known, trained)
+
+
+def draw_coalitions(study: Study, partition: Partition) -> np.ndarray:
+    """The design of a study: bool[k, contributors], the empty and the grand coalition among them. Needs no model.
+
+    Raises:
+        ValueError: if credits could not be told apart even if none of these evaluations failed.
+    """
+    n, estimation = len(partition.contributors), study.estimation
+    sizes = np.array([c.images for c in partition.contributors])
+    rows = propose_coalitions(n, estimation.budget, seed=estimation.seed, sizes=sizes, design=estimation.design)
+    # Which credits are determined depends on the rows alone: any values that differ will do to find out.
+    values = np.random.default_rng(0).standard_normal(len(rows))
+    try:
+        estimate_credits(rows, values, sizes=sizes, estimator=estimation.estimator)
+    except UnidentifiedError as error:
+        raise ValueError(f"estimation.budget {estimation.budget} is too small for {n} contributors: {error}") from error
+    return rows
 
 
 def audit_rows(study: Study, coalitions: np.ndarray) -> list[np.ndarray]:
@@ -102,28 +118,58 @@ def make_job(
 def recall(jobs: Iterable[Job], ledger: Ledger) -> dict[int, Outcome]:
     """The outcomes that the ledger holds completely, by position; the seconds are what they cost when they were made."""
     jobs = tuple(jobs)
-    scores = ledger.find(ScoreRecord, (recipe.key for job in jobs for recipe in job.scores.values()))
-    models = ledger.find(ModelRecord, (job.model.key for job in jobs))
-    samples = ledger.find(SamplesRecord, (job.samples.key for job in jobs if job.samples is not None))
+    return _known(jobs, _look_up(jobs, ledger))
+
+
+@dataclass(frozen=True)
+class _Records:
+    """What the ledger has of some jobs, by key."""
+
+    models: Mapping[str, ModelRecord]
+    samples: Mapping[str, SamplesRecord]
+    scores: Mapping[str, ScoreRecord]
+
+
+def _look_up(jobs: Sequence[Job], ledger: Ledger) -> _Records:
+    return _Records(
+        models=ledger.find(ModelRecord, (job.model.key for job in jobs)),
+        samples=ledger.find(SamplesRecord, (job.samples.key for job in jobs if job.samples is not None)),
+        scores=ledger.find(ScoreRecord, (recipe.key for job in jobs for recipe in job.scores.values())),
+    )
+
+
+def _known(jobs: Sequence[Job], records: _Records) -> dict[int, Outcome]:
     known = {}
     for i, job in enumerate(jobs):
-        model, drawn = models.get(job.model.key), samples.get(job.samples.key) if job.samples is not None else None
+        model = records.models.get(job.model.key)
+        drawn = records.samples.get(job.samples.key) if job.samples is not None else None
         broken = next((r.failure for r in (model, drawn) if r is not None and r.failure is not None), None)
-        records = {name: scores[recipe.key] for name, recipe in job.scores.items() if recipe.key in scores}
-        if len(records) < len(job.scores) and broken is None:
+        scored = {
+            name: records.scores[recipe.key] for name, recipe in job.scores.items() if recipe.key in records.scores
+        }
+        if len(scored) < len(job.scores) and broken is None:
             continue
-        lost = {name: broken for name in job.scores if name not in records and broken is not None}
+        lost = {name: broken for name in job.scores if name not in scored and broken is not None}
         known[i] = Outcome(
-            values={name: r.value for name, r in records.items() if r.value is not None},
-            failures={**{name: r.failure for name, r in records.items() if r.failure is not None}, **lost},
+            values={name: r.value for name, r in scored.items() if r.value is not None},
+            failures={**{name: r.failure for name, r in scored.items() if r.failure is not None}, **lost},
             seconds={
                 "load": 0.0,
                 "fine_tune": model.seconds if model is not None else 0.0,
                 "sample": drawn.seconds if drawn is not None else 0.0,
-                "score": sum(r.seconds for r in records.values()),
+                "score": sum(r.seconds for r in scored.values()),
             },
         )
     return known
+
+
+def _needs_no_training(job: Job, records: _Records) -> bool:
+    model = records.models.get(job.model.key)
+    if model is not None and model.kept:
+        return True
+    missing = [recipe for recipe in job.scores.values() if recipe.key not in records.scores]
+    drawn = job.samples.key if job.samples is not None else None
+    return drawn in records.samples and all(recipe.spec["subject"] == drawn for recipe in missing)
 
 
 def _role(row: np.ndarray) -> Role:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from infra.ledger import Ledger, ModelRecord, ScoreRecord
+from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
 from infra.store import Store
 from tasks.partition import Contributor, Partition
 from tasks.plan import Plan, make_plan
@@ -62,6 +63,12 @@ def test_no_audit_can_be_asked_for() -> None:
     assert audit_rows(without, np.eye(4, dtype=bool)) == []
 
 
+@pytest.mark.parametrize("chosen", ["default", "kernelshap"])
+def test_a_budget_that_cannot_tell_the_contributors_apart_is_refused_before_it_is_spent(chosen: str) -> None:
+    with pytest.raises(ValueError, match=r"estimation\.budget 6 is too small for 8 contributors"):
+        plan(study(budget=6, design=chosen, estimator=chosen))
+
+
 def test_a_joiner_changes_no_key_of_the_coalitions_without_them() -> None:
     def keys(n: int) -> dict[tuple[str, ...], str]:
         return {job.names: job.model.key for job in plan(study(budget=2**n), n).jobs if job.role != "audit"}
@@ -73,7 +80,7 @@ def test_a_joiner_changes_no_key_of_the_coalitions_without_them() -> None:
 
 def test_what_the_ledger_knows_is_not_submitted_and_keeps_its_cost(tmp_path) -> None:
     store = Store(str(tmp_path / "store"))
-    wanted = study(budget=10)
+    wanted = study(budget=20)
     first = plan(wanted, store=store)
     assert not first.known
     done = first.jobs[3]
@@ -90,9 +97,37 @@ def test_what_the_ledger_knows_is_not_submitted_and_keeps_its_cost(tmp_path) -> 
 
 def test_a_recorded_failure_is_known_and_not_tried_again(tmp_path) -> None:
     store = Store(str(tmp_path / "store"))
-    job = plan(study(budget=10), store=store).jobs[2]
+    job = plan(study(budget=20), store=store).jobs[2]
     when = "2026-01-01T00:00:00+00:00"
     record = ModelRecord(key=job.model.key, spec=job.model.spec, seconds=1, created=when, failure="loss is nan")
     Ledger(store).record(record)
-    again = plan(study(budget=10), store=store)
+    again = plan(study(budget=20), store=store)
     assert again.known[2].failures == {"heldout_loss": "loss is nan"} and not again.known[2].values
+
+
+def test_only_what_needs_no_training_is_said_to_need_none(tmp_path) -> None:
+    store = Store(str(tmp_path / "store"))
+    both = Study.model_validate(
+        {"properties": {"names": ["heldout_loss", "colourfulness"]}, "estimation": {"budget": 20}}
+    )
+    first = plan(both, store=store)
+    ledger, when = Ledger(store), "2026-01-01T00:00:00+00:00"
+
+    def trained(position: int, kept: bool) -> None:
+        model = first.jobs[position].model
+        ledger.record(
+            ModelRecord(key=model.key, spec=model.spec, seconds=7.0, created=when, sha256="0" * 64, kept=kept)
+        )
+
+    trained(3, kept=True)
+    trained(4, kept=False)  # its weights are gone, and it was never drawn from
+    trained(5, kept=False)
+    drawn, model = first.jobs[5].samples, first.jobs[5].model
+    assert drawn is not None
+    ledger.record(
+        SamplesRecord(key=drawn.key, spec=drawn.spec, seconds=1.0, created=when, model=model.key, sha256="0" * 64)
+    )
+    assert plan(both, store=store).trained == 1  # job 5 lacks a score of its weights, which are gone
+    loss = first.jobs[5].scores["heldout_loss"]
+    ledger.record(ScoreRecord(key=loss.key, spec=loss.spec, seconds=1.0, created=when, subject=model.key, value=0.5))
+    assert plan(both, store=store).trained == 2
