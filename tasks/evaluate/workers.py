@@ -256,7 +256,11 @@ class _Forward(logging.Handler):
         self._say = say
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._say(f"{record.name}: {self.format(record)}")
+        level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        try:
+            self._say(f"{level}{record.name}: {self.format(record)}")
+        except Exception:  # as logging does: what is badly logged must not end what was going on
+            self.handleError(record)
 
 
 def _end_with(parent: int) -> None:
