@@ -27,7 +27,7 @@ from tasks.progress import clock
 from tasks.recipe import Recipe
 from tasks.study import Study
 
-RETRY_SECONDS = [1, 10, 60]  # before each retry, the last one for all that follow: an absent store takes its time
+RETRY_SECONDS = [1.0, 10.0, 60.0]  # before each retry, the last one for all that follow: an absent store takes its time
 
 
 @task(task_run_name="reference-statistics-{study.name}", cache_policy=NO_CACHE, persist_result=False)

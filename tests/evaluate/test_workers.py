@@ -73,13 +73,13 @@ def test_leaving_the_pool_ends_a_worker_in_the_middle_of_a_coalition_and_begins_
     def wait() -> None:
         for _ in range(2):  # as a task run does that is retried
             try:
-                pool.evaluate(NEEDS_WHAT_IS_NOT_THERE, print)
+                leaving.evaluate(NEEDS_WHAT_IS_NOT_THERE, print)
             except WorkerError as error:
                 raised.append(error)
 
-    with ProcessPool(setting(tmp_path), 1) as pool:
+    with ProcessPool(setting(tmp_path), 1) as leaving:
         with pytest.raises(WorkerError):
-            pool.evaluate(NEEDS_WHAT_IS_NOT_THERE, print)
+            leaving.evaluate(NEEDS_WHAT_IS_NOT_THERE, print)
         (worker,) = workers()
         os.kill(worker.pid, signal.SIGSTOP)  # it will never answer
         thread = threading.Thread(target=wait)
