@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from typing import Any
 
 import pandas as pd
@@ -36,3 +37,11 @@ def ledger(store: Store) -> dict[str, bytes]:
 def models(store: Store) -> int:
     """How many networks were ever trained (or drawn at random) for a coalition, the reference or the pruned model."""
     return len(store.list("ledger/models"))
+
+
+def made(store: Store) -> dict[str, tuple[int, int]]:
+    """Every network and data set in the store with its file's number and time. Records of the ledger are written once, and
+    would look the same if all the work were done again; a network that is made again is written again."""
+    keys = [key for prefix in ("reference", "pruned", "models") for key in store.list(prefix)]
+    files = {key: os.stat(store.where(key)) for key in keys}
+    return {key: (file.st_ino, file.st_mtime_ns) for key, file in files.items()}

@@ -16,7 +16,7 @@ from infra.ledger import Ledger, ModelRecord
 from infra.store import Store
 from tasks.estimate import TooManyFailures
 from tasks.partition import DataError
-from tests.flows.reading import ledger, manifest, models, table
+from tests.flows.reading import ledger, made, manifest, models, table
 from tests.small import DESIGNERS, EVALUATIONS, small_study
 
 FILES = {"credits.parquet", "credits.csv", "evaluations.parquet", "manifest.json", "report.html"}
@@ -51,9 +51,9 @@ def test_credits_of_a_complete_table_equal_the_definition(finished: Store) -> No
 
 
 def test_the_same_study_again_trains_nothing_and_says_the_same(data: Path, finished: Store) -> None:
-    before, first = ledger(finished), table(finished, "small", "credits.parquet")
+    before, first = (ledger(finished), made(finished)), table(finished, "small", "credits.parquet")
     attribute(small_study(data))
-    assert ledger(finished) == before
+    assert (ledger(finished), made(finished)) == before
     assert table(finished, "small", "credits.parquet").equals(first)
     evaluations = table(finished, "small", "evaluations.parquet")
     assert len(evaluations) == EVALUATIONS and evaluations["cached"].all()
@@ -72,16 +72,18 @@ def test_two_stores_give_the_same_numbers_whether_inline_or_in_processes(
 
 
 def test_another_name_for_the_study_reuses_everything(data: Path, finished: Store) -> None:
-    before = ledger(finished)
+    before = ledger(finished), made(finished)
     attribute(small_study(data, name="renamed"))
-    assert ledger(finished) == before
+    assert (ledger(finished), made(finished)) == before
+    assert table(finished, "renamed", "evaluations.parquet")["cached"].all()
 
 
 def test_a_property_added_later_is_scored_on_kept_images_and_trains_nothing(data: Path, finished: Store) -> None:
-    trained, sampled = models(finished), len(finished.list("ledger/samples"))
+    trained, sampled, networks = models(finished), len(finished.list("ledger/samples")), made(finished)
     names = ["heldout_loss", "colourfulness", "tests.properties.own_property:warmth"]
     attribute(small_study(data, properties={"names": names}))
     assert (models(finished), len(finished.list("ledger/samples"))) == (trained, sampled)
+    assert made(finished) == networks
     assert "tests.properties.own_property:warmth_credit" in table(finished, "small", "credits.parquet")
 
 
@@ -132,6 +134,7 @@ def test_a_diverging_recipe_fails_with_its_reason_and_gives_no_number(data: Path
     with pytest.raises(TooManyFailures, match="training loss is nan"):
         attribute(small_study(data, coalition={"learning_rate": 1e30}))
     assert not store.list("studies")
+    assert len(store.list("ledger/models")) == 3, "coalitions were begun although the grand one had failed"
     assert any(b'"failure":"training loss is' in record for record in ledger(store).values())
 
 

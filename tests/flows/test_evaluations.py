@@ -1,0 +1,95 @@
+"""Single evaluations as task runs: what is asked again, what is refused, what a failure says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from flows.attribute import attribute
+from infra.ledger import Ledger
+from infra.store import Store
+from tasks.estimate import TooManyFailures
+from tasks.evaluate.jobs import Job, Outcome, Setting
+from tasks.evaluate.statistics import prepare_statistics
+from tasks.evaluate.task import evaluate_coalition
+from tasks.evaluate.workers import InProcess, WorkerDied
+from tasks.partition import partition
+from tasks.plan import Plan, make_plan
+from tasks.recipe import Recipe, data_recipe, pruned_recipe, reference_recipe
+from tasks.study import Study
+from tests.flows.reading import ledger, models
+from tests.small import small_study
+
+
+def planned(study: Study, store: Store) -> tuple[Plan, Setting]:
+    """The plan and the setting that `attribute` makes of a study whose store is there."""
+    parts = partition(study.data, study.model.resolution)
+    data = data_recipe(parts, study.model.resolution)
+    reference = reference_recipe(study.model, data, None)
+    pruned = pruned_recipe(study.pruning, study.model, reference, data)
+    statistics = prepare_statistics(study, parts, data, store, print)
+    pixels = store.save_named_by_content("data", {"train_pixels": parts.train_pixels})
+    setting = Setting(store.url, study, pixels, parts.train_digests, parts.ownership, pruned.key, statistics)
+    return make_plan(study, parts, pruned, statistics, Ledger(store)), setting
+
+
+class DiesAfterItsWork:
+    """A worker that records everything, and ends before it can say so."""
+
+    size = 1
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def evaluate(self, job: Job, say: Callable[[str], None]) -> Outcome:
+        self.asked += 1
+        raise WorkerDied("ended with code -9")
+
+
+def test_a_worker_that_died_after_its_last_record_costs_nothing_and_its_task_run_is_cached(
+    data: Path, finished: Store
+) -> None:
+    job = planned(small_study(data), finished)[0].jobs[3]
+    worker = DiesAfterItsWork()
+
+    @flow
+    def one() -> tuple[str | None, Outcome]:
+        future = evaluate_coalition.with_options(retries=2).submit(job, "again", worker, finished)
+        outcome = future.result()
+        state: State[Outcome] = future.state
+        assert isinstance(outcome, Outcome)
+        return state.name, outcome
+
+    name, outcome = one()
+    assert (name, worker.asked) == ("Cached", 1)
+    assert outcome.cached and set(outcome.values) == {"heldout_loss", "colourfulness"}
+
+
+def test_a_property_that_changed_while_the_run_went_on_does_not_score_under_the_old_digest(
+    data: Path, finished: Store
+) -> None:
+    plan, setting = planned(small_study(data), finished)
+    job, before = plan.jobs[3], ledger(finished)
+    spec = job.scores["colourfulness"].spec
+    earlier = Recipe("score", {**spec, "property": {**spec["property"], "version": 0}})  # what the driver had read
+    with pytest.raises(RuntimeError, match="colourfulness changed since this run started"):
+        InProcess(setting).evaluate(replace(job, scores={"colourfulness": earlier}), print)
+    assert ledger(finished) == before
+
+
+def test_a_failure_without_words_is_a_failure_with_a_reason(data: Path, finished: Store) -> None:
+    names = ["heldout_loss", "colourfulness", "tests.flows.wordless:wordless"]
+    with pytest.raises(TooManyFailures, match="ValueError without a message"):
+        attribute(small_study(data, properties={"names": names}))
+
+
+def test_too_few_images_for_a_property_are_refused_before_anything_is_trained(data: Path, store: Store) -> None:
+    names = ["heldout_loss", "frechet_lite"]
+    with pytest.raises(ValueError, match=r"frechet_lite needs at least 33 images .* sampling.images is 24"):
+        attribute(small_study(data, properties={"names": names}))
+    assert models(store) == 0
