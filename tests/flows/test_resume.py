@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from prefect.settings import PREFECT_API_URL
 
 from infra.store import Store
 from tasks.study import Study
-from tests.flows.reading import ledger, table
+from tests.flows.reading import ledger, made, table
 from tests.small import EVALUATIONS, small_study
 
 
@@ -57,14 +58,22 @@ def test_a_killed_run_goes_on_and_repeats_no_finished_evaluation(data: Path, sto
     wait_for(lambda: len(store.list("ledger/scores")) >= 10)
     kill_all(first)
     assert not store.list("studies"), "a killed run published something"
-    before = ledger(store)
+    before, networks = ledger(store), made(store)
     second = start(study, store, tmp_path)
     output, _ = second.communicate(timeout=240)
     assert second.returncode == 0, output
-    assert {key: ledger(store)[key] for key in before} == before  # not one record was made again
+    assert {key: ledger(store)[key] for key in before} == before
     evaluations = table(store, "small", "evaluations.parquet")
     assert len(evaluations) == EVALUATIONS
-    assert 0 < evaluations["cached"].sum() < EVALUATIONS
+    finished = [
+        all(f"ledger/scores/{row[f'score_key_{name}']}.json" in before for name in study.properties.names)
+        for _, row in evaluations.iterrows()
+    ]
+    assert list(evaluations["cached"]) == finished and 0 < sum(finished) < EVALUATIONS
+    # Reference, pruned model and every coalition's network that was recorded: none was made again.
+    recorded = {json.loads(record)["sha256"] for key, record in before.items() if key.startswith("ledger/models/")}
+    again = {key for key, file in networks.items() if made(store)[key] != file}
+    assert not {key for key in again if any(sha256 in key for sha256 in recorded)}
 
 
 def test_a_worker_that_is_killed_costs_one_coalition_which_is_tried_again(
