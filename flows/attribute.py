@@ -17,6 +17,7 @@ from tasks.estimate.task import estimate_credits
 from tasks.evaluate.task import evaluate_coalitions, prepare_statistics
 from tasks.model.task import prune_reference, sample_reference, train_reference
 from tasks.partition.task import partition_data
+from tasks.plan.plan import draw_coalitions
 from tasks.plan.task import plan_evaluations
 from tasks.progress import Stopwatch
 from tasks.publish.statement_data import collect
@@ -52,6 +53,7 @@ def attribute(study: Study) -> str:
             log.warning("run %s was killed while it published; its half statement was removed", unfinished)
         clock = Stopwatch()
         partition, data, pixels = clock("partition", partition_data, study, store)
+        draw_coalitions(study, partition)  # a budget that identifies nothing is refused before anything is trained
         statistics = clock("statistics", prepare_statistics, study, partition, data, store)
         reference = clock("train_reference", train_reference, study, partition, data, store)
         pruned = clock("prune", prune_reference, study, partition, data, reference, store)

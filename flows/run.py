@@ -7,6 +7,7 @@ so that everything it has to tell the API is told before our server stops.
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ def main() -> int:
         with running_server() as ours:
             print(f"Prefect: {ui_url()}" + (" (started for this run)" if ours else ""), flush=True)
             command = [sys.executable, "-m", "flows.run", *sys.argv[1:], "--inside"]
-            code = subprocess.run(command, env={**LOGGING, **environment()}, check=False).returncode
+            code = _run_to_its_end(command)
         if code == 0:
             print(f"Prefect UI: {ui_url()}" + ("  (`make ui` starts it again, with this run in it)" if ours else ""))
         return code
@@ -59,10 +60,34 @@ def main() -> int:
         return 130
 
 
-def _attribute(study: Study) -> int:
-    from flows.attribute import attribute  # imports Prefect, which reads its settings from the environment once
+def _run_to_its_end(command: list[str]) -> int:
+    """Run the flow's process. If we are interrupted it is asked to end, with time to report that and to give its lease
+    back, before our server stops."""
+    # A session of its own, so that Ctrl-C in a terminal comes to it once, from here.
+    process = subprocess.Popen(command, env={**LOGGING, **environment()}, start_new_session=True)
+    try:
+        return process.wait()
+    except BaseException:
+        for ask, patience in ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
+            process.send_signal(ask)
+            try:
+                process.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        raise
 
-    where = attribute(study)
+
+def _attribute(study: Study) -> int:
+    print("loading PyTorch and Prefect (some seconds)", flush=True)
+    from flows.attribute import attribute  # imports Prefect, which reads its settings from the environment once
+    from tasks.evaluate.failures import TooManyFailures
+
+    try:
+        where = attribute(study)
+    except TooManyFailures as error:
+        print(error, file=sys.stderr)
+        return 1
     print(f"\nStatement:  {where}/report.html\nTable:      {where}/credits.csv")
     return 0
 

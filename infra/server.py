@@ -86,12 +86,14 @@ def environment() -> dict[str, str]:
 
 
 def end_on_terminate() -> None:
-    """Make SIGTERM end this process as Ctrl-C does: through its `finally` blocks, so that our server ends with it."""
+    """Make SIGTERM and a closed terminal end this process as Ctrl-C does: through its `finally` blocks, so that what it
+    started ends with it."""
 
     def end(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGHUP, end)
 
 
 @contextlib.contextmanager
@@ -114,7 +116,10 @@ def running_server(log: Path | None = None) -> Iterator[bool]:
     command = [sys.executable, "-m", "prefect", "server", "start"]
     server_environment = {k: v for k, v in environment().items() if k != "PREFECT_API_URL"}
     with open(log, "ab") as output:
-        process = subprocess.Popen(command, env=server_environment, stdout=output, stderr=subprocess.STDOUT)
+        # A session of its own: Ctrl-C must reach the flow, which then still has a server to tell.
+        process = subprocess.Popen(
+            command, env=server_environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
     try:
         deadline = time.monotonic() + START_SECONDS
         while not answers(api_url()):

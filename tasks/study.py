@@ -114,7 +114,11 @@ class CoalitionSpec(Section):
     steps: int = Field(default=150, ge=1, description="Gradient steps on the coalition's images.")
     retrain_steps: int = Field(default=1000, ge=1, description="Gradient steps when mode is retrain.")
     batch_size: int = Field(default=64, ge=1, description="Images in a batch.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate, with warm-up and cosine decay.")
+    learning_rate: float = Field(
+        default=1e-3,
+        gt=0,
+        description="Peak learning rate of fine-tuning, with warm-up and cosine decay; retrain uses the model's.",
+    )
     baseline: Literal["untrained", "base"] = Field(
         default="untrained",
         description="What the empty coalition is. untrained: random weights in the pruned shape (the paper's choice for "
@@ -124,7 +128,21 @@ class CoalitionSpec(Section):
     audit_seeds: list[int] = Field(
         default=[1, 2], description="Further seeds under which a few coalitions are repeated, to measure the noise."
     )
-    audit_coalitions: int = Field(default=4, ge=0, le=64, description="How many coalitions are repeated.")
+    audit_coalitions: int = Field(
+        default=4, ge=0, le=64, description="How many coalitions are repeated: none, or at least two."
+    )
+
+    @model_validator(mode="after")
+    def _audit_measures_something(self) -> CoalitionSpec:
+        if self.audit_coalitions == 1:
+            raise ValueError(
+                "coalition.audit_coalitions 1 measures nothing: noise shows in differences; use 0, 2 or more"
+            )
+        if self.audit_coalitions and not self.audit_seeds:
+            raise ValueError("coalition.audit_seeds is empty; name seeds, or set coalition.audit_coalitions to 0")
+        if len(set(self.audit_seeds)) < len(self.audit_seeds) or min(self.audit_seeds, default=0) < 0:
+            raise ValueError(f"coalition.audit_seeds must be different and not negative, not {self.audit_seeds}")
+        return self
 
 
 class SamplingSpec(Section):
@@ -133,7 +151,9 @@ class SamplingSpec(Section):
     sampler: Literal["ddim", "dpmsolver++"] = Field(default="ddim", description="Few-step sampler.")
     steps: int = Field(default=20, ge=1, le=1000, description="Steps of the sampler.")
     images: int = Field(default=256, ge=2, description="Images a coalition; one count for the whole study.")
-    batch_size: int = Field(default=64, ge=1, description="Images sampled at a time; changes memory, not results.")
+    batch_size: int = Field(
+        default=64, ge=1, description="Images sampled at a time; changes memory, and results only by rounding."
+    )
     seed: int = Field(default=0, ge=0, description="Seed of the starting noise of image number 0, 1, 2, …")
 
 
@@ -185,7 +205,7 @@ class ExecutionSpec(Section):
     mode: Literal["inline", "processes"] = Field(
         default="processes", description="inline: one by one in this process. processes: all cores of this machine."
     )
-    workers: int = Field(default=0, ge=0, le=256, description="Worker processes; 0 means one a core.")
+    workers: int = Field(default=0, ge=0, le=256, description="Worker processes; 0 means one a core, or one a GPU.")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where models run.")
     retries: int = Field(default=2, ge=0, le=10, description="Retries of an evaluation whose worker died.")
     failure_tolerance: float = Field(
@@ -231,6 +251,17 @@ class Study(Section):
         if self.model.pretrained is None and self.sampling.steps > self.model.noise_steps:
             raise ValueError(
                 f"sampling.steps {self.sampling.steps} are more than the model's noise steps {self.model.noise_steps}"
+            )
+        if self.model.pretrained is None and self.properties.heldout_timesteps > self.model.noise_steps:
+            raise ValueError(
+                f"properties.heldout_timesteps {self.properties.heldout_timesteps} are more than the model's noise "
+                f"steps {self.model.noise_steps}"
+            )
+        if self.estimation.estimator == "kernelshap" and self.estimation.design != "kernelshap":
+            # It is fitted without weights, which is right only for rows drawn from the kernel.
+            raise ValueError(
+                "estimation.estimator 'kernelshap' needs estimation.design 'kernelshap': on another design "
+                "it is biased; kernelshap_sizes takes any"
             )
         if self.coalition.seed in self.coalition.audit_seeds:
             raise ValueError("coalition.audit_seeds must differ from coalition.seed")

@@ -21,7 +21,10 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Any, Protocol
 
+import torch
+
 from tasks.evaluate.jobs import Job, Outcome, Setting
+from tasks.model.threads import device_of
 
 Say = Callable[[str], None]
 
@@ -156,7 +159,8 @@ def open_workers(setting: Setting) -> ProcessPool | InProcess:
         raise ValueError(
             "a store in memory cannot be seen by worker processes; use execution.mode 'inline' or another store"
         )
-    return ProcessPool(setting, execution.workers or cores())
+    on_cards = device_of(execution.device).startswith("cuda")
+    return ProcessPool(setting, execution.workers or (torch.cuda.device_count() if on_cards else cores()))
 
 
 def cores() -> int:

@@ -9,6 +9,7 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
 from infra.store import Store, StoreError
+from tasks.model.threads import one_thread
 from tasks.model.train import Progress, TrainingData, TrainRecipe, TrainState, misfit, train
 
 Say = Callable[[str], None]
@@ -41,17 +42,18 @@ def train_resumable(
         resume = None
     elif resume is not None:
         say(f"an interrupted training was found: going on from step {resume.step} of {recipe.steps}")
-    train(
-        unet,
-        schedule,
-        data,
-        recipe,
-        device=device,
-        resume=resume,
-        save=lambda state: save_checkpoint(store, key, state),
-        save_every_seconds=every_seconds,
-        progress=progress,
-    )
+    with one_thread():
+        train(
+            unet,
+            schedule,
+            data,
+            recipe,
+            device=device,
+            resume=resume,
+            save=lambda state: save_checkpoint(store, key, state),
+            save_every_seconds=every_seconds,
+            progress=progress,
+        )
 
 
 def save_checkpoint(store: Store, key: str, state: TrainState) -> None:

@@ -1,7 +1,9 @@
 """Where numbers are made: which device, and how many threads.
 
-A coalition is always realised on one thread: two processes of one thread each get more done than one of two, and sums come
-out in the same order whether the work runs in this process or in a pool.
+All training on a CPU is done on one thread. Two processes of one thread each get more done than one of two; sums come out
+in the same order whether the work runs in this process or in a pool, and however many cores a machine has; and a second
+thread that waits for a core which something else uses costs more than it brings (measured with another load on two cores:
+1.3 s a step on two threads, 0.4 s on one).
 """
 
 from __future__ import annotations

@@ -236,7 +236,7 @@ def _signal(result: PropertyResult) -> list[tuple[str, str, str, str]]:
     else:
         ratio = result.seed_noise / result.spread if result.spread > 0 else float("inf")
         part = f"{numbers.percent(ratio, 0)} of the spread" if np.isfinite(ratio) else "the coalitions do not differ"
-        rows.append(("Noise between seeds", noise, unit, f"{part}; from {result.audit_rows} repeated evaluations"))
+        rows.append(("Noise between seeds", noise, unit, f"{part}; from {result.audit_rows} repeated coalitions"))
     correlation = result.seed_correlation
     rows += [
         (

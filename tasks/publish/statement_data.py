@@ -66,6 +66,7 @@ def collect(
                 "design": study.estimation.seed,
             },
             "seconds": dict(seconds),
+            "evaluations": {"cached": len(plan.known), "new": len(plan.missing), "failed": failed},
             "versions": versions(),
         },
         attribution=attribution(study.data),
