@@ -90,7 +90,8 @@ def share_note(result: PropertyResult) -> str | None:
     return (
         f"All shares for {result.name} are near the equal share of {equal}: they lie between {least} and {most}. "
         f"The gain from no data to everybody's, v(N) − v(∅), is {gain_text} {result.unit}, "
-        f"while the largest and the smallest credit differ by {spread_text}. Any contributor's data give most of that gain, so the share says little about who "
+        f"while the largest and the smallest credit differ by {spread_text}. Any contributor's data give most of that "
+        "gain, so the share says little about who "
         "gave what; the excess credit does."
     )
 
