@@ -167,7 +167,7 @@ TABLE: dict[str, tuple[Any, set[str]]] = {
     "properties.inception_weights": ("inception.pt", NOTHING),
     "estimation.budget": (99, NOTHING),
     "estimation.design": ("kernelshap", NOTHING),
-    "estimation.estimator": ("kernelshap", NOTHING),
+    "estimation.estimator": ("kernelshap_sizes", NOTHING),
     "estimation.seed": (1, NOTHING),
     "execution.mode": ("inline", NOTHING),
     "execution.workers": (7, NOTHING),
