@@ -45,7 +45,7 @@ bench-seeds: $(DATA)/metadata.csv | $(VENV)/ready   ## would another seed, or an
 	$(RUN) -m tests.bench.seeds --reference $(STUDY)
 
 lock:            ## resolve pyproject.toml's ranges anew (needs `pip install uv`)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
+	uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 	  --custom-compile-command "make lock" --extra demo --extra dev pyproject.toml --output-file requirements.lock
 
 clean:           ## remove the virtual environment, the demo's data and results
