@@ -39,7 +39,7 @@ def attribute(study: Study) -> str:
     """Credit the data contributors of a diffusion model.
 
     Args:
-        study: what to credit and how; everything has a default, those of the OpenMoji demo.
+        study: what to credit and how; every field has a default, and deployments/studies has whole examples.
 
     Returns:
         Where the statement is.
