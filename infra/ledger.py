@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import math
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -26,7 +27,8 @@ from infra.digest import canonical_json, digest_of
 from infra.store import Store, StoreError
 
 LARGEST = 16 * 2**20  # bytes of a record; the members of ten thousand contributors fit
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_DIGEST = re.compile(r"^[0-9a-f]{64}$")
+Digest = Annotated[str, Field(pattern=_DIGEST.pattern)]
 
 
 class Record(BaseModel):
@@ -132,12 +134,27 @@ class Ledger:
     def find(self, kind: type[R], keys: Iterable[str]) -> dict[str, R]:
         """Those of `keys` that are there: one listing, then only the reads that are needed, many at a time."""
         wanted = set(keys)
-        prefix = f"ledger/{_FOLDER[kind]}"
-        present = [
-            k for k in (name[len(prefix) + 1 : -len(".json")] for name in self.store.list(prefix)) if k in wanted
-        ]
+        return self._read(kind, [key for key in self._present(kind) if key in wanted])
+
+    def all(self, kind: type[R]) -> dict[str, R]:
+        """Every record of a kind, sorted by key: one listing, and the reads many at a time.
+
+        Files without the name of a record are somebody's notes, and no records; what has such a name is believed or
+        refused as in `get`. A record that nobody can read may be one that was asked for, so it is never passed over.
+
+        Raises:
+            StoreError: if one of them is not such a record; names it.
+        """
+        return self._read(kind, [key for key in self._present(kind) if _DIGEST.fullmatch(key)])
+
+    def _present(self, kind: type[R]) -> list[str]:
+        prefix = f"ledger/{_FOLDER[kind]}/"
+        names = (name.removeprefix(prefix) for name in self.store.list(prefix.rstrip("/")))
+        return [name.removesuffix(".json") for name in names if name.endswith(".json")]
+
+    def _read(self, kind: type[R], keys: list[str]) -> dict[str, R]:
         with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
-            records = list(pool.map(lambda key: self.get(kind, key), present))
+            records = list(pool.map(lambda key: self.get(kind, key), keys))
         return {record.key: record for record in records if record is not None}
 
     def record(self, record: R) -> R:

@@ -63,9 +63,19 @@ def test_a_record_comes_back_as_it_was_written(record: Record, url: str, tmp_pat
     ledger = Ledger(Store(str(tmp_path) if url == "folder" else f"memory://{tmp_path.name}"))
     assert ledger.get(type(record), record.key) is None
     assert ledger.find(type(record), [record.key]) == {}
+    assert ledger.all(type(record)) == {}
     assert ledger.record(record) == record
     assert ledger.get(type(record), record.key) == record
     assert ledger.find(type(record), [record.key, A]) == {record.key: record}
+    assert ledger.all(type(record)) == {record.key: record}
+
+
+def test_all_records_of_a_kind_come_back_by_key_and_no_other_kind(ledger: Ledger) -> None:
+    scores = [ledger.record(score(float(number), {"number": number})) for number in range(30)]
+    models = [ledger.record(model(kind=kind)) for kind in ("model", "reference", "pruned")]
+    assert ledger.all(ScoreRecord) == {record.key: record for record in scores}
+    assert ledger.all(ModelRecord) == {record.key: record for record in models}
+    assert list(ledger.all(ScoreRecord)) == sorted(record.key for record in scores)
 
 
 @given(
@@ -154,7 +164,12 @@ HOSTILE = {
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
 def test_what_is_not_such_a_record_to_the_letter_is_refused_by_name(ledger: Ledger, content: bytes) -> None:
     key = plant(ledger, content)
-    for read in (lambda: ledger.get(ScoreRecord, key), lambda: ledger.find(ScoreRecord, [key])):
+    reads = (
+        lambda: ledger.get(ScoreRecord, key),
+        lambda: ledger.find(ScoreRecord, [key]),
+        lambda: ledger.all(ScoreRecord),
+    )
+    for read in reads:
         with pytest.raises(StoreError, match=key):
             read()
     with pytest.raises(StoreError, match=key):
@@ -182,9 +197,10 @@ def test_a_huge_record_is_refused_before_it_is_read(ledger: Ledger) -> None:
 
 def test_foreign_files_in_the_ledgers_folder_disturb_nobody(ledger: Ledger) -> None:
     record = ledger.record(score())
-    for name in ("README.md", "short.json", f"{A}.json.bak", f"{A}.txt"):
+    for name in ("README.md", "short.json", f"old/{A}.json", f"{A}.json.bak", f"{A}.txt"):
         ledger.store.write(f"ledger/scores/{name}", b"hello")
     assert ledger.find(ScoreRecord, [record.key]) == {record.key: record}
+    assert ledger.all(ScoreRecord) == {record.key: record}
 
 
 def test_racing_recorders_of_different_results_end_with_one_and_errors(ledger: Ledger) -> None:
