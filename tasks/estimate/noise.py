@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2
 
 from tasks.evaluate.jobs import Job, Outcome
+from tasks.shapley import MeasuredNoise
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,14 @@ class Noise:
     freedom: int = 0  # degrees of freedom of `sd`
 
     @property
-    def cautious_variance(self) -> float | None:
-        """Upper 90 % confidence limit of the variance of one evaluation: what intervals are made with.
+    def measured(self) -> MeasuredNoise | None:
+        """What estimators are told of it; None without repeats."""
+        return None if self.sd is None else MeasuredNoise(self.sd**2, self.freedom)
 
-        A few repeats measure noise only roughly, and too small a figure would make every interval too narrow; by the
-        chi-squared distribution of the residuals' sum of squares the true one is below this with 90 % confidence.
-        """
-        if self.sd is None:
-            return None
-        return float(self.freedom * self.sd**2 / chi2.ppf(0.1, self.freedom))
+    @property
+    def cautious_variance(self) -> float | None:
+        """Upper 90 % confidence limit of the variance of one evaluation: what intervals are made with."""
+        return None if self.measured is None else self.measured.cautious_variance
 
 
 def measure_noise(name: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> Noise:

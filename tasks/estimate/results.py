@@ -52,7 +52,7 @@ def _result(
         values,
         sizes=sizes,
         estimator=study.estimation.estimator,
-        noise_variance=noise.cautious_variance,
+        noise=noise.measured,
     )
     inner = [value for job, value in used if job.members]
     return PropertyResult(

@@ -11,6 +11,7 @@ Design, estimator and result know each other only by those arrays, so each can b
 from .credits import Credits
 from .designs import propose_coalitions
 from .estimators import estimate_credits
+from .noise import MeasuredNoise
 from .validate import UnidentifiedError
 
-__all__ = ["Credits", "UnidentifiedError", "estimate_credits", "propose_coalitions"]
+__all__ = ["Credits", "MeasuredNoise", "UnidentifiedError", "estimate_credits", "propose_coalitions"]

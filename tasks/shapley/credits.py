@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from .estimate import Surrogate
+
 Floats = NDArray[np.float64]
 LOW_BUDGET_FACTOR = 3  # under 3 evaluations a player even good estimators' intervals are shaky (facts: coverage at 2n)
 TIE = 1e-12  # differences below this share of the largest value are rounding, not order
@@ -25,6 +27,7 @@ class Credits:
     covariance: float64[n, n] of values; NaN when nothing is left to judge the error by (degrees_of_freedom 0).
     degrees_of_freedom: of the t quantiles; inf means normal.
     grand, empty: v(N), v(∅). efficiency_gap: Σ values - (v(N) - v(∅)); zero for least squares, which enforces it.
+    efficiency_gap_se: its standard error. surrogate: the estimator's model of v, None where it has none.
     n_evaluations: distinct coalitions used. estimator: the one that really ran (`definition` for complete tables).
     """
 
@@ -37,6 +40,7 @@ class Credits:
     estimator: str
     efficiency_gap: float = 0.0
     efficiency_gap_se: float = 0.0
+    surrogate: Surrogate | None = None
 
     @property
     def low_budget(self) -> bool:

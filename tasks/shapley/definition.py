@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from .estimate import Estimate
+from .noise import MeasuredNoise
 from .validate import Evaluations, distinct
 
 
 def is_complete(evaluations: Evaluations) -> bool:
-    """Whether all 2^n coalitions are there."""
-    n = evaluations.n_players
-    if n > 30 or len(evaluations.values) < 2**n:
+    """Whether all 2^n coalitions of the present players are there."""
+    n, rows = evaluations.n_players, evaluations.own().coalitions
+    if n > 30 or len(rows) < 2**n:
         return False
-    return len(np.unique(np.packbits(evaluations.coalitions, axis=1), axis=0)) == 2**n
+    return len(np.unique(np.packbits(rows, axis=1), axis=0)) == 2**n
 
 
 def shapley_functional(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -37,20 +38,21 @@ def shapley_functional(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.where(coalitions.T, inside, -outside)
 
 
-def definition(evaluations: Evaluations, noise_variance: float | None) -> Estimate:
+def definition(evaluations: Evaluations, noise: MeasuredNoise | None) -> Estimate:
     """Exact credits of a complete table.
 
     The covariance is with respect to which coalitions were drawn, and all were: it is zero. What the noise of each
-    evaluation does cannot be seen in a table without replicates; given `noise_variance` (of one evaluation, from
-    replicates), it goes through the linear functional, covariance = noise_variance · L Lᵀ. Repeated rows are averaged,
-    but not counted as independent: one ledger record may be there twice.
+    evaluation does cannot be seen in a table without replicates; given `noise`, its cautious variance σ² goes through the
+    linear functional, covariance = σ² L Lᵀ. Repeated rows are averaged, but not counted as independent: one ledger
+    record may be there twice. Rows with former players are not used.
     """
-    rows, values, _ = distinct(evaluations.coalitions, evaluations.values)
+    own = evaluations.own()
+    rows, values, _ = distinct(own.coalitions, own.values)
     functional = shapley_functional(rows)
     # The two ends only set the level; kept apart, a baseline far off costs the contrasts no digits.
     size = rows.sum(axis=1)
     inner = (size > 0) & (size < rows.shape[1])
     contrast = functional[:, inner] @ (values[inner] - values[inner].mean())
-    level = (evaluations.grand - evaluations.empty) / rows.shape[1]
-    covariance = (noise_variance or 0.0) * functional @ functional.T
+    level = (own.grand - own.empty) / own.n_players
+    covariance = (noise.cautious_variance if noise else 0.0) * functional @ functional.T
     return Estimate(contrast - contrast.mean() + level, covariance, np.inf)

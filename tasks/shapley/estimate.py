@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+
+
+class Surrogate(Protocol):
+    """A model of v that an estimator fitted on its way: what it believes of coalitions nobody has evaluated."""
+
+    def predict(self, coalitions: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """(mean float64[k], s.d. float64[k]) of v(S), noise of an evaluation not counted; coalitions: bool[k, columns].
+
+        Columns are those of the evaluations, former players among them. The s.d. is NaN where it is not known.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """values: float64[n]. covariance: float64[n, n], NaN (unknown) where degrees_of_freedom, of t quantiles, is 0."""
+    """values: float64[n]. covariance: float64[n, n], NaN (unknown) where degrees_of_freedom, of t quantiles, is 0.
 
-    values: NDArray[np.float64]
-    covariance: NDArray[np.float64]
+    n is the number of present players. surrogate: None for an estimator that models no values of coalitions.
+    """
+
+    values: Floats
+    covariance: Floats
     degrees_of_freedom: float
     efficiency_gap: float = 0.0
     efficiency_gap_se: float = 0.0
+    surrogate: Surrogate | None = None

@@ -12,12 +12,14 @@ from .definition import definition, is_complete
 from .estimate import Estimate
 from .kernelshap import kernelshap
 from .kernelshap_sizes import kernelshap_sizes
+from .noise import MeasuredNoise
 from .validate import Evaluations, check_evaluations
 
-Estimator = Callable[[Evaluations, float | None], Estimate]
+Estimator = Callable[[Evaluations, MeasuredNoise | None], Estimate]
 
 ESTIMATORS: dict[str, Estimator] = {"kernelshap": kernelshap, "kernelshap_sizes": kernelshap_sizes}
 DEFAULT = "kernelshap_sizes"
+ALL_ROWS = frozenset({"gp", "default"})  # use rows with former players too
 
 
 def estimate_credits(
@@ -26,35 +28,41 @@ def estimate_credits(
     *,
     sizes: ArrayLike | None = None,
     estimator: str = "default",
-    noise_variance: float | None = None,
+    noise: MeasuredNoise | None = None,
+    former: ArrayLike | None = None,
 ) -> Credits:
     """Shapley values from evaluations of one property.
 
     coalitions: bool[m, n], the empty and the grand one among them, in any order; evaluations that failed are left out.
     values: float64[m], finite, more is better. sizes: float64[n] > 0, images of each contributor (for estimators with a
     prior). estimator: `default`, `kernelshap_sizes`, or `kernelshap`, the paper's, for rows of the design of that name.
-    noise_variance: of one evaluation, from replicates; see each estimator for what it adds.
+    noise: of one evaluation, from replicates; see each estimator for what it adds.
+    former: bool[n], True for a player who left. Credits are then those of the game among the present players, in the
+    order of their columns; the grand coalition is everybody present and nobody else, and must have been evaluated. Rows
+    with former players are used by estimators with a surrogate that can (`ALL_ROWS`) and left out by the others.
 
     With all 2^n coalitions the definition is used whatever the estimator, and `Credits.estimator` says `definition`;
-    its covariance is zero unless noise_variance is given. Constant values give zero credits with no spread.
+    its covariance is zero unless noise is given. Constant values give zero credits with no spread.
     Raises ValueError for bad input (it names what) and UnidentifiedError (a ValueError) where rows are too few.
     """
     if estimator != "default" and estimator not in ESTIMATORS:
         raise ValueError(f"unknown estimator {estimator!r}; there are: {', '.join(sorted(['default', *ESTIMATORS]))}")
-    if noise_variance is not None and not (np.isfinite(noise_variance) and noise_variance >= 0):
-        raise ValueError(f"noise_variance must be finite and not negative, not {noise_variance!r}")
-    evaluations = check_evaluations(coalitions, values, sizes)
+    if noise is not None and not isinstance(noise, MeasuredNoise):
+        raise ValueError(f"noise must be a MeasuredNoise (variance and degrees of freedom) or None, not {noise!r}")
+    evaluations = check_evaluations(coalitions, values, sizes, former)
     name = "definition" if is_complete(evaluations) else DEFAULT if estimator == "default" else estimator
     run = definition if name == "definition" else ESTIMATORS[name]
-    estimate = run(evaluations, noise_variance)
+    estimate = run(evaluations, noise)
+    used = evaluations.coalitions if name in ALL_ROWS else evaluations.own().coalitions
     return Credits(
         values=estimate.values,
         covariance=(estimate.covariance + estimate.covariance.T) / 2,
         degrees_of_freedom=estimate.degrees_of_freedom,
         grand=evaluations.grand,
         empty=evaluations.empty,
-        n_evaluations=len(np.unique(evaluations.coalitions, axis=0)),
+        n_evaluations=len(np.unique(used, axis=0)),
         estimator=name,
         efficiency_gap=estimate.efficiency_gap,
         efficiency_gap_se=estimate.efficiency_gap_se,
+        surrogate=estimate.surrogate,
     )

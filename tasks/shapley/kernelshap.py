@@ -15,16 +15,18 @@ import numpy as np
 from .estimate import Estimate
 from .kernel import contrast_basis
 from .least_squares import robust_covariance, solve
+from .noise import MeasuredNoise
 from .validate import Evaluations, Floats, UnidentifiedError
 
 
-def kernelshap(evaluations: Evaluations, noise_variance: float | None) -> Estimate:
+def kernelshap(evaluations: Evaluations, noise: MeasuredNoise | None) -> Estimate:
     """Paper's credits with an HC3 covariance over the drawn coalitions.
 
     Solved in the space of credits that satisfy efficiency, where the formula above is ordinary least squares of
     v(S) - v(∅) - (v(N) - v(∅)) |S|/n on the centred rows. Rows of one coalition, and of a coalition and its complement,
     share errors (their regressors differ by sign only): they enter as one row of added weight, which leaves β as it is.
-    The covariance is over coalitions; v(N) and v(∅) are taken as they are, unless noise_variance tells their noise.
+    The covariance is over coalitions; v(N) and v(∅) are taken as they are, unless `noise` tells their variance.
+    Rows with former players are not used.
     UnidentifiedError where the rows do not determine every credit.
     """
     rows, values = evaluations.proper()
@@ -47,13 +49,13 @@ def kernelshap(evaluations: Evaluations, noise_variance: float | None) -> Estima
             f"one ({len(names)} different pairs); it needs at least {n - 1} different ones, and many more to be of use"
         )
     covariance, degrees = robust_covariance(fit)
-    if noise_variance is not None:
-        covariance = covariance + ends_covariance(fit.influence, weights, pair, sign, share, noise_variance)
+    if noise is not None:
+        covariance = covariance + ends_covariance(fit.influence, weights, pair, sign, share, noise.cautious_variance)
     return Estimate(fit.contrasts + rise / n, covariance, degrees)
 
 
 def ends_covariance(
-    influence: Floats, weights: Floats, pair: np.ndarray, sign: Floats, share: Floats, noise_variance: float
+    influence: Floats, weights: Floats, pair: np.ndarray, sign: Floats, share: Floats, variance: float
 ) -> Floats:
     """What the noise of v(∅) and v(N) does: here it moves contrasts too, as both are subtracted from every row."""
     n = influence.shape[1]
@@ -63,4 +65,4 @@ def ends_covariance(
     of_grand = np.bincount(pair, weights=-sign * share, minlength=len(weights)) / times
     empty = influence.T @ (root * of_empty) - 1 / n
     grand = influence.T @ (root * of_grand) + 1 / n
-    return np.asarray(noise_variance * (np.outer(empty, empty) + np.outer(grand, grand)))
+    return np.asarray(variance * (np.outer(empty, empty) + np.outer(grand, grand)))

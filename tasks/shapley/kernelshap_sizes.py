@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from .estimate import Estimate
 from .kernel import contrast_basis, size_masses
 from .least_squares import Fit, orthonormal, pooled_variances, solve
+from .noise import MeasuredNoise
 from .validate import Coalitions, Evaluations, Floats, UnidentifiedError, distinct
 
 PRIOR_DEGREES = 6.0  # weight of all sizes' error variance against a size's own
@@ -66,15 +67,15 @@ class Rows:
         return np.where(self.sign[:, None] == 0, own, mixed)
 
 
-def kernelshap_sizes(evaluations: Evaluations, noise_variance: float | None) -> Estimate:
+def kernelshap_sizes(evaluations: Evaluations, noise: MeasuredNoise | None) -> Estimate:
     """Credits from any archive of distinct rows, paired or not; a coalition that repeats enters once, by its mean.
 
     Weight of a row: kernel mass of its size / number of rows of its size. Covariance: of the weighted fit, with one
     error variance a pair of sizes (shrunk toward the common one) and t quantiles at the residual degrees of freedom;
     coverage measured in tests/shapley/coverage.py. The residuals hold both the noise and what sampling coalitions
-    leaves open. Given noise_variance (of one evaluation), the second part shrinks with the share of coalitions that
-    were evaluated, down to none for a complete table. The level's variance is 2 σ² / n², from v(N) and v(∅); without
-    noise_variance σ² is taken from the residuals, an upper estimate.
+    leaves open. Given `noise`, the second part shrinks with the share of coalitions that were evaluated, down to none for
+    a complete table. The level's variance is 2 σ² / n², from v(N) and v(∅); σ² is the cautious variance of `noise`, or
+    without it taken from the residuals, an upper estimate. Rows with former players are not used.
 
     Where all values agree, credits are equal shares with no spread. UnidentifiedError where rows are too few.
     """
@@ -98,14 +99,14 @@ def kernelshap_sizes(evaluations: Evaluations, noise_variance: float | None) -> 
         return Estimate(fit.contrasts + level, np.full((n, n), np.nan), 0.0)
     groups = np.minimum(rows.size, n - rows.size) + n * (1 + rows.sign)
     variances = pooled_variances(fit, groups, informative, PRIOR_DEGREES)
-    noise = noise_variance
     if noise is None:
-        noise = float((fit.residuals[informative] ** 2 / rows.weight[informative]).sum() / degrees)
+        chance = float((fit.residuals[informative] ** 2 / rows.weight[informative]).sum() / degrees)
     else:
-        floor = noise * rows.trust
+        chance = noise.cautious_variance
+        floor = chance * rows.trust
         variances = np.maximum(variances - floor, 0) * (1 - rows.drawn) + floor
     covariance = (fit.influence.T * (variances * rows.weight)) @ fit.influence
-    return Estimate(fit.contrasts + level, covariance + 2 * noise / n**2, degrees)
+    return Estimate(fit.contrasts + level, covariance + 2 * chance / n**2, degrees)
 
 
 def independent_rows(coalitions: Coalitions, values: Floats) -> Rows:

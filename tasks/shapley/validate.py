@@ -18,39 +18,65 @@ class UnidentifiedError(ValueError):
 
 @dataclass(frozen=True)
 class Evaluations:
-    """Checked rows (S, v(S)) of one property, more is better.
+    """Checked rows (S, v(S)) of one property, more is better, over present and former players.
 
-    coalitions: bool[m, n]; values: float64[m], finite; sizes: float64[n] > 0 or None (images of each contributor).
-    Rows may repeat. The empty and the grand coalition are there at least once.
+        columns    present     former
+        row        1 0 1 1     0 0        one of the present players' own game: `own`
+        row        1 1 0 1     1 0        tells a surrogate something, but is no coalition of that game
+
+    coalitions: bool[m, columns]; values: float64[m], finite; sizes: float64[columns] > 0 or None (images of each
+    contributor). present: bool[columns], False for a former player (one who left): credits are those of the game among
+    the present players, former ones never in. Rows may repeat. The empty coalition and the grand one (everybody
+    present, nobody former) are there at least once.
     """
 
     coalitions: Coalitions
     values: Floats
     sizes: Floats | None
+    present: NDArray[np.bool_]
 
     @property
     def n_players(self) -> int:
-        return int(self.coalitions.shape[1])
+        """Number of present players."""
+        return int(self.present.sum())
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """|S| of every row: int64[m]."""
-        return self.coalitions.sum(axis=1)
+        """Present players of every row: int64[m]."""
+        return np.asarray(self.coalitions[:, self.present].sum(axis=1), dtype=np.int64)
+
+    @property
+    def is_own(self) -> NDArray[np.bool_]:
+        """Rows without any former player: bool[m]."""
+        return np.asarray(~self.coalitions[:, ~self.present].any(axis=1), dtype=np.bool_)
 
     @property
     def empty(self) -> float:
         """v(∅), the mean where it was evaluated more than once."""
-        return float(self.values[self.counts == 0].mean())
+        return float(self.values[self.is_own & (self.counts == 0)].mean())
 
     @property
     def grand(self) -> float:
-        """v(N), the mean where it was evaluated more than once."""
-        return float(self.values[self.counts == self.n_players].mean())
+        """v of all present players and nobody else, the mean where it was evaluated more than once."""
+        return float(self.values[self.is_own & (self.counts == self.n_players)].mean())
+
+    @property
+    def empty_times(self) -> int:
+        """How often the empty coalition was evaluated: `empty` is a mean of so many."""
+        return int((self.is_own & (self.counts == 0)).sum())
+
+    def own(self) -> Evaluations:
+        """The present players' game alone: rows without former players, columns of present ones."""
+        if self.present.all():
+            return self
+        sizes = None if self.sizes is None else self.sizes[self.present]
+        rows = self.coalitions[np.ix_(self.is_own, self.present)]
+        return Evaluations(rows, self.values[self.is_own], sizes, np.ones(self.n_players, dtype=bool))
 
     def proper(self) -> tuple[Coalitions, Floats]:
-        """Rows that are neither empty nor grand."""
-        inside = (self.counts > 0) & (self.counts < self.n_players)
-        return self.coalitions[inside], self.values[inside]
+        """Rows of the present players' game that are neither empty nor grand: (bool[k, n_players], float64[k])."""
+        inside = self.is_own & (self.counts > 0) & (self.counts < self.n_players)
+        return self.coalitions[np.ix_(inside, self.present)], self.values[inside]
 
 
 def distinct(coalitions: Coalitions, values: Floats) -> tuple[Coalitions, Floats, NDArray[np.int64]]:
@@ -105,16 +131,41 @@ def check_sizes(sizes: ArrayLike | None, n_players: int) -> Floats | None:
     return checked
 
 
-def check_evaluations(coalitions: ArrayLike, values: ArrayLike, sizes: ArrayLike | None) -> Evaluations:
+def check_former(former: ArrayLike | None, n_columns: int) -> NDArray[np.bool_]:
+    """Which players are present: bool[n_columns], from a mask of former ones."""
+    if former is None:
+        return np.ones(n_columns, dtype=bool)
+    gone = np.asarray(former)
+    if gone.dtype != np.bool_ or gone.shape != (n_columns,):
+        raise ValueError(
+            f"former must be boolean with one entry for each of the {n_columns} columns, True for a player who left; "
+            f"this is {gone.dtype} of shape {gone.shape}"
+        )
+    if n_columns - gone.sum() < 2:
+        raise ValueError(f"{gone.sum()} of {n_columns} players are former; credits are among at least 2 present ones")
+    return ~gone
+
+
+def check_evaluations(
+    coalitions: ArrayLike, values: ArrayLike, sizes: ArrayLike | None, former: ArrayLike | None = None
+) -> Evaluations:
     """All checks of `estimate_credits` that do not depend on the estimator; ValueError says what is wrong."""
     rows = check_coalitions(coalitions)
-    n_players = check_players(rows.shape[1])
-    checked = Evaluations(rows, check_values(values, len(rows)), check_sizes(sizes, n_players))
+    n_columns = check_players(rows.shape[1])
+    present = check_former(former, n_columns)
+    checked = Evaluations(rows, check_values(values, len(rows)), check_sizes(sizes, n_columns), present)
+    everybody = "everybody" if present.all() else f"everybody but the {(~present).sum()} former players"
+    counts = checked.counts[checked.is_own]
     missing = [
         name
-        for name, count in (("empty coalition (v of nobody)", 0), ("grand coalition (v of everybody)", n_players))
-        if not (checked.counts == count).any()
+        for name, count in (
+            ("empty coalition (v of nobody)", 0),
+            (f"grand coalition (v of {everybody})", checked.n_players),
+        )
+        if not (counts == count).any()
     ]
     if missing:
-        raise ValueError(f"no evaluation of the {' and none of the '.join(missing)}; credits need both")
+        raise ValueError(
+            f"no evaluation of the {' and none of the '.join(missing)}; credits need both, so evaluate what is missing"
+        )
     return checked

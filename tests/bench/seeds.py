@@ -18,19 +18,19 @@ from infra.settings import store_url
 from infra.store import Store
 from infra.study_file import load_preset
 from tasks.properties import resolve_property
-from tasks.shapley import Credits, estimate_credits
+from tasks.shapley import Credits, MeasuredNoise, estimate_credits
 from tasks.study import Study
 from tests.bench.runs import run_study, separated, statement
 
 OTHER = 10  # a seed that no audit uses
 
 
-def credits_of(study: Study, evaluations: pd.DataFrame, name: str, noise_variance: float | None) -> Credits:
+def credits_of(study: Study, evaluations: pd.DataFrame, name: str, noise: MeasuredNoise | None) -> Credits:
     """Credits of one property, estimated anew from a statement's table of evaluations."""
     design = evaluations[(evaluations["role"] != "audit") & evaluations[name].notna()]
     members = design[[c for c in design.columns if c.startswith("in:")]].to_numpy(dtype=bool)
     sign = resolve_property(name, study.properties).sign
-    return estimate_credits(members, sign * design[name].to_numpy(), noise_variance=noise_variance)
+    return estimate_credits(members, sign * design[name].to_numpy(), noise=noise)
 
 
 def main() -> None:
@@ -58,8 +58,9 @@ def main() -> None:
             print(f"Spearman of the excess credits, as it is against {label}: {rank:.2f}")
         for label, name in {"as it is": study.name, **{label: name for label, (name, _) in others.items()}}.items():
             _, evaluations, manifest = statement(store, name)
-            noise = manifest["noise"][property_name]
-            credits = credits_of(study, evaluations, property_name, noise["cautious_variance"])
+            found = manifest["noise"][property_name]
+            noise = None if found["sd"] is None else MeasuredNoise(found["sd"] ** 2, found["freedom"])
+            credits = credits_of(study, evaluations, property_name, noise)
             share = separated(credits.probability_greater(), credits.excess)
             print(f"top and bottom thirds told apart (P >= 0.95), {label}: {share:.0%} of the pairs")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.shapley import Credits, estimate_credits, propose_coalitions
+from tasks.shapley import Credits, MeasuredNoise, estimate_credits, propose_coalitions
 from tests.games import Game, all_coalitions, family
 
 
@@ -76,8 +76,8 @@ def measure(
             rows = design[came_back | design.all(axis=1) | ~design.any(axis=1)]
             values = game.value(rows) + noise * spread * rng.standard_normal(len(rows))
             values[~rows.any(axis=1)] -= 20 * spread
-            variance = (noise * spread) ** 2 if method.noise_known else None
-            credits = estimate_credits(rows, values, estimator=method.estimator, noise_variance=variance)
+            known = MeasuredNoise((noise * spread) ** 2) if method.noise_known else None
+            credits = estimate_credits(rows, values, estimator=method.estimator, noise=known)
             found.setdefault(game.name, []).append(score(credits, game, level))
     return {name: _mean(scores) for name, scores in found.items()}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.shapley import Credits, UnidentifiedError, estimate_credits, propose_coalitions
+from tasks.shapley import Credits, MeasuredNoise, UnidentifiedError, estimate_credits, propose_coalitions
 from tests.games import family
 from tests.shapley.coverage import METHODS, measure
 
@@ -128,8 +128,12 @@ def test_unusable_evaluations_are_refused_by_name():
             estimate_credits(coalitions, given)
     with pytest.raises(ValueError, match="unknown estimator 'gp2'; there are: default, kernelshap, kernelshap_sizes"):
         estimate_credits(rows, values, estimator="gp2")
-    with pytest.raises(ValueError, match="noise_variance"):
-        estimate_credits(rows, values, noise_variance=-1.0)
+    with pytest.raises(ValueError, match="noise must be a MeasuredNoise"):
+        estimate_credits(rows, values, noise=0.1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="finite and not negative"):
+        MeasuredNoise(-1.0)
+    with pytest.raises(ValueError, match="degrees of freedom"):
+        MeasuredNoise(1.0, 0)
     with pytest.raises(ValueError, match="sizes must be positive"):
         estimate_credits(rows, values, sizes=np.zeros(6))
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.shapley import estimate_credits, propose_coalitions
+from tasks.shapley import MeasuredNoise, estimate_credits, propose_coalitions
 from tests.games import (
     additive,
     all_coalitions,
@@ -50,13 +50,13 @@ def test_complete_table_carries_given_noise_through_the_definition():
     rows = all_coalitions(5)
     rng = np.random.default_rng(0)
     drawn = np.array([estimate_credits(rows, game.value(rows) + rng.normal(0, 0.1, 32)).values for _ in range(500)])
-    covariance = estimate_credits(rows, game.value(rows), noise_variance=0.01).covariance
+    covariance = estimate_credits(rows, game.value(rows), noise=MeasuredNoise(0.01)).covariance
     assert np.abs(covariance - np.cov(drawn.T)).max() < 0.2 * covariance.max()
     # Excess: the same whether the noise of the two ends is there or not, because they have no part in it.
     inner = np.array([row.any() and not row.all() for row in rows])
     excess = drawn - drawn.mean(axis=1, keepdims=True)
     again = np.where(inner, 0, 5.0)
-    moved = estimate_credits(rows, game.value(rows) + again, noise_variance=0.01)
+    moved = estimate_credits(rows, game.value(rows) + again, noise=MeasuredNoise(0.01))
     assert np.allclose(moved.excess, estimate_credits(rows, game.value(rows)).excess, atol=1e-12)
     assert np.allclose(moved.excess_covariance, np.cov(excess.T), atol=0.2 * covariance.max())
 
@@ -104,10 +104,8 @@ def test_baseline_far_off_moves_no_excess_credit_and_no_excess_interval(design, 
     values = game.value(rows) + 0.01 * rng.standard_normal(len(rows))
     empty = ~rows.any(axis=1)
     moved = values + np.where(empty, shift * values.std(), 0)
-    for noise in (None, 1e-4):
-        here, there = (
-            estimate_credits(rows, v, estimator="kernelshap_sizes", noise_variance=noise) for v in (values, moved)
-        )
+    for noise in (None, MeasuredNoise(1e-4)):
+        here, there = (estimate_credits(rows, v, estimator="kernelshap_sizes", noise=noise) for v in (values, moved))
         scale = np.abs(here.excess).max()
         assert np.abs(there.excess - here.excess).max() < 1e-6 * scale
         for before, after in zip(here.excess_interval(0.9), there.excess_interval(0.9), strict=True):

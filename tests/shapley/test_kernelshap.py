@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.shapley import UnidentifiedError, estimate_credits, propose_coalitions
+from tasks.shapley import MeasuredNoise, UnidentifiedError, estimate_credits, propose_coalitions
 from tests.games import random_table
 
 
@@ -65,7 +65,7 @@ def test_noise_of_the_two_ends_is_carried_as_it_enters():
     rows = propose_coalitions(5, 24, seed=0, design="kernelshap")
     values = random_table(5, 1).value(rows)
     base = estimate_credits(rows, values, estimator="kernelshap")
-    with_noise = estimate_credits(rows, values, estimator="kernelshap", noise_variance=0.04)
+    with_noise = estimate_credits(rows, values, estimator="kernelshap", noise=MeasuredNoise(0.04))
     expected = np.zeros((5, 5))
     for end in (rows.all(axis=1), ~rows.any(axis=1)):
         response = estimate_credits(rows, values + end, estimator="kernelshap").values - base.values
