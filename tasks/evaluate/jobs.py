@@ -11,7 +11,7 @@ import numpy as np
 from tasks.recipe import Recipe
 from tasks.study import Study
 
-Role = Literal["baseline", "grand", "design", "audit"]
+Role = Literal["baseline", "grand", "design", "audit", "archive"]
 
 
 @dataclass(frozen=True)
