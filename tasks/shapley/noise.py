@@ -19,11 +19,14 @@ class MeasuredNoise:
     """Variance of one evaluation, in the square of the property's unit, measured from replicates.
 
     degrees: degrees of freedom of the residuals it was measured from; inf means known exactly.
+    by_size: the same apart for each size of coalition that was repeated, as (|S|, variance, degrees); empty where that is
+    not known. Only with it can an estimator find that small coalitions are noisier.
     Raises ValueError for a negative or not finite variance and for degrees that are not above zero.
     """
 
     variance: float
     degrees: float = math.inf
+    by_size: tuple[tuple[int, float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.variance) and self.variance >= 0):
