@@ -10,15 +10,12 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from tasks.estimation_spec import EstimationSpec
+from tasks.section import Section
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, and a typo in a field's name is an error, not a silent default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DataSpec(Section):
@@ -184,21 +181,6 @@ class PropertiesSpec(Section):
         return names
 
 
-class EstimationSpec(Section):
-    """How credits are estimated from evaluations."""
-
-    budget: int = Field(
-        default=80, ge=4, description="Evaluations besides the audit's, the empty and the grand coalition included."
-    )
-    design: Literal["default", "kernelshap"] = Field(
-        default="default", description="default: balanced, paired, stratified. kernelshap: the paper's iid draw."
-    )
-    estimator: Literal["default", "kernelshap_sizes", "kernelshap"] = Field(
-        default="default", description="kernelshap is the paper's estimator, exactly."
-    )
-    seed: int = Field(default=0, ge=0, description="Seed of the draw of coalitions.")
-
-
 class ExecutionSpec(Section):
     """Where the work is done. Nothing here changes a result, so nothing here enters a digest."""
 
@@ -256,12 +238,6 @@ class Study(Section):
             raise ValueError(
                 f"properties.heldout_timesteps {self.properties.heldout_timesteps} are more than the model's noise "
                 f"steps {self.model.noise_steps}"
-            )
-        if self.estimation.estimator == "kernelshap" and self.estimation.design != "kernelshap":
-            # It is fitted without weights, which is right only for rows drawn from the kernel.
-            raise ValueError(
-                "estimation.estimator 'kernelshap' needs estimation.design 'kernelshap': on another design "
-                "it is biased; kernelshap_sizes takes any"
             )
         if self.coalition.seed in self.coalition.audit_seeds:
             raise ValueError("coalition.audit_seeds must differ from coalition.seed")
