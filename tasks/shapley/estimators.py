@@ -13,11 +13,16 @@ from .estimate import Estimate
 from .kernelshap import kernelshap
 from .kernelshap_sizes import kernelshap_sizes
 from .noise import MeasuredNoise
+from .ridge_odd import ridge_odd
 from .validate import Evaluations, check_evaluations
 
 Estimator = Callable[[Evaluations, MeasuredNoise | None], Estimate]
 
-ESTIMATORS: dict[str, Estimator] = {"kernelshap": kernelshap, "kernelshap_sizes": kernelshap_sizes}
+ESTIMATORS: dict[str, Estimator] = {
+    "kernelshap": kernelshap,
+    "kernelshap_sizes": kernelshap_sizes,
+    "ridge_odd": ridge_odd,
+}
 DEFAULT = "kernelshap_sizes"
 ALL_ROWS = frozenset({"gp", "default"})  # use rows with former players too
 
@@ -35,7 +40,8 @@ def estimate_credits(
 
     coalitions: bool[m, n], the empty and the grand one among them, in any order; evaluations that failed are left out.
     values: float64[m], finite, more is better. sizes: float64[n] > 0, images of each contributor (for estimators with a
-    prior). estimator: `default`, `kernelshap_sizes`, or `kernelshap`, the paper's, for rows of the design of that name.
+    prior). estimator: `default`, `kernelshap_sizes`, `ridge_odd`, or `kernelshap`, the paper's, for rows of
+    the design of that name.
     noise: of one evaluation, from replicates; see each estimator for what it adds.
     former: bool[n], True for a player who left. Credits are then those of the game among the present players, in the
     order of their columns; the grand coalition is everybody present and nobody else, and must have been evaluated. Rows

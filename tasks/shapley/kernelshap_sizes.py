@@ -23,11 +23,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from .estimate import Estimate
 from .kernel import contrast_basis, size_masses
 from .least_squares import Fit, orthonormal, pooled_variances, solve
 from .noise import MeasuredNoise
+from .pairs import match_pairs
 from .validate import Coalitions, Evaluations, Floats, UnidentifiedError, distinct
 
 PRIOR_DEGREES = 6.0  # weight of all sizes' error variance against a size's own
@@ -116,14 +118,10 @@ def independent_rows(coalitions: Coalitions, values: Floats) -> Rows:
     number = np.bincount(size, minlength=n + 1)
     weight = size_masses(n)[size] / number[size]
     weight = weight / weight.mean() if len(weight) else weight
-    drawn = number[size] / np.array([float(math.comb(n, int(s))) for s in size])
+    drawn = number[size] * np.exp(gammaln(size + 1.0) + gammaln(n - size + 1.0) - gammaln(n + 1.0))
     centred = coalitions - size[:, None] / n
 
-    place = {row.tobytes(): index for index, row in enumerate(coalitions)}
-    other = np.array([place.get((~row).tobytes(), -1) for row in coalitions], dtype=np.int64)
-    first = np.flatnonzero(other > np.arange(len(other)))
-    second = other[first]
-    single = np.flatnonzero(other < 0)
+    first, second, single = match_pairs(coalitions)
     pairs, root = len(first), math.sqrt(2)
 
     # A row and its complement weigh the same, so that odd and even stay independent.

@@ -126,7 +126,7 @@ def test_unusable_evaluations_are_refused_by_name():
     for coalitions, given, message in cases:
         with pytest.raises(ValueError, match=message):
             estimate_credits(coalitions, given)
-    with pytest.raises(ValueError, match="unknown estimator 'gp2'; there are: default, kernelshap, kernelshap_sizes"):
+    with pytest.raises(ValueError, match="unknown estimator 'gp2'; there are: default, kernelshap, kernelshap_sizes, ridge_odd"):
         estimate_credits(rows, values, estimator="gp2")
     with pytest.raises(ValueError, match="noise must be a MeasuredNoise"):
         estimate_credits(rows, values, noise=0.1)  # type: ignore[arg-type]
