@@ -128,7 +128,7 @@ def find_archive(
         former=former,
         former_names=tuple(known_owners[fingerprint] for fingerprint in former),
         former_rows=np.array([[f in members for f in former] for members in inside], dtype=bool).reshape(
-            -1, len(former)
+            len(inside), len(former)
         ),
         ignored=dict(sorted(ignored.items())),
     )
@@ -188,18 +188,20 @@ def _recipe_of(record: ModelRecord, pruned: Recipe, study: Study, seed: int) -> 
 
 def _outcomes(asked: Sequence[tuple[ModelRecord, Job]], ledger: Ledger) -> list[tuple[Job, Outcome]]:
     """What the ledger has of each job: values, recorded failures, and what they cost when they were made."""
-    jobs = [job for _, job in asked]
-    samples = ledger.find(SamplesRecord, (job.samples.key for job in jobs if job.samples is not None))
-    scores = ledger.find(ScoreRecord, (recipe.key for job in jobs for recipe in job.scores.values()))
+    # A key is a digest of its whole specification: taken once for each.
+    drawn_keys = [job.samples.key if job.samples is not None else "" for _, job in asked]
+    score_keys = [{name: recipe.key for name, recipe in job.scores.items()} for _, job in asked]
+    samples = ledger.find(SamplesRecord, drawn_keys)
+    scores = ledger.find(ScoreRecord, (key for keys in score_keys for key in keys.values()))
     found = []
-    for model, job in asked:
-        drawn = samples.get(job.samples.key) if job.samples is not None else None
-        scored = {name: scores[recipe.key] for name, recipe in job.scores.items() if recipe.key in scores}
+    for (model, job), drawn_key, keys in zip(asked, drawn_keys, score_keys, strict=True):
+        drawn = samples.get(drawn_key)
+        scored = {name: scores[key] for name, key in keys.items() if key in scores}
         lost: dict[str, str] = {}
-        for name in job.scores.keys() - scored.keys():
+        for name in keys.keys() - scored.keys():
             if model.failure is not None:
                 lost[name] = model.failure
-            elif drawn is not None and drawn.failure is not None and job.scores[name].spec["subject"] == drawn.key:
+            elif drawn is not None and drawn.failure is not None and job.scores[name].spec["subject"] == drawn_key:
                 lost[name] = drawn.failure
         outcome = Outcome(
             values={name: r.value for name, r in scored.items() if r.value is not None},
