@@ -9,13 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from .estimate import Surrogate
+from .validate import check_coalitions
 
 Floats = NDArray[np.float64]
 LOW_BUDGET_FACTOR = 3  # under 3 evaluations a player even good estimators' intervals are shaky (facts: coverage at 2n)
+PREDICTING = ("gp", "default", "kernelshap", "kernelshap_sizes")  # and `definition`, once all coalitions are there
 TIE = 1e-12  # differences below this share of the largest value are rounding, not order
 
 
@@ -28,6 +30,7 @@ class Credits:
     degrees_of_freedom: of the t quantiles; inf means normal.
     grand, empty: v(N), v(∅). efficiency_gap: Σ values - (v(N) - v(∅)); zero for least squares, which enforces it.
     efficiency_gap_se: its standard error. surrogate: the estimator's model of v, None where it has none.
+    present: bool[columns], which columns of the evaluations the values belong to, in order; None means all.
     n_evaluations: distinct coalitions used. estimator: the one that really ran (`definition` for complete tables).
     """
 
@@ -41,6 +44,7 @@ class Credits:
     efficiency_gap: float = 0.0
     efficiency_gap_se: float = 0.0
     surrogate: Surrogate | None = None
+    present: NDArray[np.bool_] | None = None
 
     @property
     def low_budget(self) -> bool:
@@ -61,11 +65,40 @@ class Credits:
 
     def interval(self, level: float = 0.9) -> tuple[Floats, Floats]:
         """(low[n], high[n]) of the credits at a level in (0, 1), each player by itself."""
-        return self._interval(self.values, self.covariance, level)
+        return self._interval(self.values, np.diag(self.covariance), level)
 
     def excess_interval(self, level: float = 0.9) -> tuple[Floats, Floats]:
         """(low[n], high[n]) of the excess credits at a level in (0, 1), each player by itself."""
-        return self._interval(self.excess, self.excess_covariance, level)
+        return self._interval(self.excess, np.diag(self.excess_covariance), level)
+
+    def group(self, members: ArrayLike, level: float = 0.9) -> tuple[float, float, float]:
+        """(credit, low, high) of several players together, the sum of theirs, with an interval that knows how their
+        errors go together.
+
+        members: bool[n], or different positions among the n values. ValueError for nobody and for what is no player.
+        """
+        return self._sum(self.values, self.covariance, members, level)
+
+    def excess_group(self, members: ArrayLike, level: float = 0.9) -> tuple[float, float, float]:
+        """(excess, low, high) of several players together: what they have above as many equal shares; see `group`."""
+        return self._sum(self.excess, self.excess_covariance, members, level)
+
+    def predict(self, coalitions: ArrayLike) -> tuple[Floats, Floats]:
+        """(mean float64[k], s.d. float64[k]) of v(S) for bool[k, columns], evaluated or not, as the estimator sees them.
+
+        Columns are those of the evaluations, former players among them where there are any. The empty coalition gets
+        the v(∅) that was measured: no surrogate says where an untrained network lies. What the s.d. holds depends on
+        the surrogate (`surrogates`, `gp`). ValueError where the estimator has none.
+        """
+        rows = check_coalitions(coalitions, len(self.values) if self.present is None else len(self.present))
+        if self.surrogate is None:
+            raise ValueError(
+                f"estimator {self.estimator} has no model of v to predict with; those that have one: "
+                f"{', '.join(PREDICTING)}"
+            )
+        mean, sd = self.surrogate.predict(rows)
+        nobody = ~rows.any(axis=1)
+        return np.where(nobody, self.empty, mean), sd
 
     def probability_greater(self) -> Floats:
         """P(credit i > credit j): float64[n, n], 0.5 on the diagonal and for ties; P + Pᵀ = 1."""
@@ -94,10 +127,37 @@ class Credits:
             return None, "no contributor has a credit above zero"
         return positive / positive.sum(), None
 
-    def _interval(self, centre: Floats, covariance: Floats, level: float) -> tuple[Floats, Floats]:
+    def _sum(self, values: Floats, covariance: Floats, members: ArrayLike, level: float) -> tuple[float, float, float]:
+        chosen = check_members(members, len(values)).astype(np.float64)
+        low, high = self._interval(chosen @ values, chosen @ covariance @ chosen, level)
+        return float(chosen @ values), float(low), float(high)
+
+    def _interval(self, centre: Floats, variance: Floats, level: float) -> tuple[Floats, Floats]:
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1, not {level}")
         if self.degrees_of_freedom <= 0:
             return np.full(centre.shape, -np.inf), np.full(centre.shape, np.inf)
-        half = stats.t.ppf(0.5 + level / 2, self.degrees_of_freedom) * np.sqrt(np.maximum(np.diag(covariance), 0))
+        half = stats.t.ppf(0.5 + level / 2, self.degrees_of_freedom) * np.sqrt(np.maximum(variance, 0))
         return centre - half, centre + half
+
+
+def check_members(members: ArrayLike, n_players: int) -> NDArray[np.bool_]:
+    """Which players a group has: bool[n_players], from that or from positions."""
+    given = np.asarray(members)
+    if given.ndim != 1 or not given.size:
+        raise ValueError(
+            f"members must name at least one player, by bool[{n_players}] or by positions, not {members!r}"
+        )
+    if given.dtype == np.bool_:
+        if len(given) != n_players:
+            raise ValueError(f"members have {len(given)} entries, but there are {n_players} players")
+        if not given.any():
+            raise ValueError("members must name at least one player: nobody has no credit")
+        return given
+    if not np.issubdtype(given.dtype, np.integer):
+        raise ValueError(f"members must be boolean or positions, not {given.dtype}")
+    if given.min() < 0 or given.max() >= n_players or len(np.unique(given)) < len(given):
+        raise ValueError(f"members must be different positions from 0 to {n_players - 1}, not {given.tolist()}")
+    chosen = np.zeros(n_players, dtype=bool)
+    chosen[given] = True
+    return chosen

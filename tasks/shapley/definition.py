@@ -6,12 +6,15 @@ kernel's weights to be right, the definition does not.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from .estimate import Estimate
 from .noise import MeasuredNoise
+from .surrogates import Table, row_numbers
 from .validate import Evaluations, distinct
 
 
@@ -54,5 +57,12 @@ def definition(evaluations: Evaluations, noise: MeasuredNoise | None) -> Estimat
     inner = (size > 0) & (size < rows.shape[1])
     contrast = functional[:, inner] @ (values[inner] - values[inner].mean())
     level = (own.grand - own.empty) / own.n_players
-    covariance = (noise.cautious_variance if noise else 0.0) * functional @ functional.T
-    return Estimate(contrast - contrast.mean() + level, covariance, np.inf)
+    variance = noise.cautious_variance if noise else 0.0
+    table = np.empty(len(values))
+    table[row_numbers(rows)] = values
+    return Estimate(
+        contrast - contrast.mean() + level,
+        variance * functional @ functional.T,
+        np.inf,
+        surrogate=Table(evaluations.present, table, math.sqrt(variance)),
+    )

@@ -15,9 +15,10 @@ class Surrogate(Protocol):
     """A model of v that an estimator fitted on its way: what it believes of coalitions nobody has evaluated."""
 
     def predict(self, coalitions: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        """(mean float64[k], s.d. float64[k]) of v(S), noise of an evaluation not counted; coalitions: bool[k, columns].
+        """(mean float64[k], s.d. float64[k]) of v(S); coalitions: bool[k, columns].
 
-        Columns are those of the evaluations, former players among them. The s.d. is NaN where it is not known.
+        Columns are those of the evaluations, former players among them. The s.d. is without the noise of an evaluation
+        where the estimator can tell it apart. NaN where something is not known.
         """
         ...
 

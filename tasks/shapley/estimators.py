@@ -71,4 +71,5 @@ def estimate_credits(
         efficiency_gap=estimate.efficiency_gap,
         efficiency_gap_se=estimate.efficiency_gap_se,
         surrogate=estimate.surrogate,
+        present=evaluations.present,
     )

@@ -10,12 +10,15 @@ kept is what the released code does when Â has no inverse: it returns the minim
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .estimate import Estimate
 from .kernel import contrast_basis
 from .least_squares import robust_covariance, solve
 from .noise import MeasuredNoise
+from .surrogates import SizeSurrogate, residual_sd
 from .validate import Evaluations, Floats, UnidentifiedError
 
 
@@ -40,9 +43,9 @@ def kernelshap(evaluations: Evaluations, noise: MeasuredNoise | None) -> Estimat
     pair = pair.ravel()
     weights = np.bincount(pair, minlength=len(names)).astype(np.float64)
     design = (names - names.mean(axis=1, keepdims=True)) @ contrast_basis(n)
-    target = np.bincount(pair, weights=sign * target, minlength=len(names)) / np.maximum(weights, 1)
+    of_pairs = np.bincount(pair, weights=sign * target, minlength=len(names)) / np.maximum(weights, 1)
 
-    fit = solve(design, target, weights)
+    fit = solve(design, of_pairs, weights)
     if fit is None:
         raise UnidentifiedError(
             f"kernelshap cannot tell {n} credits apart from {len(rows)} evaluations besides the empty and the grand "
@@ -51,7 +54,13 @@ def kernelshap(evaluations: Evaluations, noise: MeasuredNoise | None) -> Estimat
     covariance, degrees = robust_covariance(fit)
     if noise is not None:
         covariance = covariance + ends_covariance(fit.influence, weights, pair, sign, share, noise.cautious_variance)
-    return Estimate(fit.contrasts + rise / n, covariance, degrees)
+    centred = rows - share[:, None]
+    rest = np.full(n + 1, residual_sd(target - centred @ fit.contrasts, n - 1))
+    rest[[0, n]] = math.sqrt(noise.cautious_variance) if noise else 0.0
+    surrogate = SizeSurrogate(
+        evaluations.present, evaluations.empty + rise * np.arange(n + 1) / n, fit.contrasts, covariance, rest
+    )
+    return Estimate(fit.contrasts + rise / n, covariance, degrees, surrogate=surrogate)
 
 
 def ends_covariance(

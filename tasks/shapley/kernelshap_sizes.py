@@ -27,9 +27,10 @@ from scipy.special import gammaln
 
 from .estimate import Estimate
 from .kernel import contrast_basis, size_masses
-from .least_squares import Fit, orthonormal, pooled_variances, solve
+from .least_squares import RANK_TOLERANCE, Fit, orthonormal, pooled_variances, solve
 from .noise import MeasuredNoise
 from .pairs import match_pairs
+from .surrogates import SizeSurrogate, residual_sd
 from .validate import Coalitions, Evaluations, Floats, UnidentifiedError, distinct
 
 PRIOR_DEGREES = 6.0  # weight of all sizes' error variance against a size's own
@@ -85,16 +86,18 @@ def kernelshap_sizes(evaluations: Evaluations, noise: MeasuredNoise | None) -> E
     coalitions, values, _ = distinct(coalitions, values)
     n = evaluations.n_players
     level = (evaluations.grand - evaluations.empty) / n
-    if len(values):
-        values = values - values.mean() if np.ptp(values) > CONSTANT * np.abs(values).max() else np.zeros(len(values))
+    middle = values.mean() if len(values) else 0.0
+    constant = not len(values) or np.ptp(values) <= CONSTANT * np.abs(values).max()
+    values = np.zeros(len(values)) if constant else values - middle
 
     rows = independent_rows(coalitions, values)
-    fit = fit_richest(rows)
-    if fit is None:
+    found = fit_richest(rows)
+    if found is None:
         raise UnidentifiedError(
             f"kernelshap_sizes cannot tell {n} credits apart from {len(coalitions)} different evaluations besides the "
             f"empty and the grand one; plan for at least {3 * n} (in complementary pairs {2 * n + 2} are the least)"
         )
+    fit, richness = found
     informative = rows.sign <= 0
     degrees = float(fit.slack[informative].sum())
     if fit.residual_degrees < 1 or degrees < 0.5:
@@ -108,7 +111,13 @@ def kernelshap_sizes(evaluations: Evaluations, noise: MeasuredNoise | None) -> E
         floor = chance * rows.trust
         variances = np.maximum(variances - floor, 0) * (1 - rows.drawn) + floor
     covariance = (fit.influence.T * (variances * rows.weight)) @ fit.influence
-    return Estimate(fit.contrasts + level, covariance + 2 * chance / n**2, degrees)
+    by_size = np.array([evaluations.empty, *(middle + fitted_curve(rows, fit, richness)), evaluations.grand])
+    size = coalitions.sum(axis=1)
+    residuals = values + middle - by_size[size] - (coalitions - size[:, None] / n) @ fit.contrasts
+    rest = np.full(n + 1, residual_sd(residuals, fit.hat.shape[1]))
+    rest[[0, n]] = math.sqrt(chance)
+    surrogate = SizeSurrogate(evaluations.present, by_size, fit.contrasts, covariance, rest)
+    return Estimate(fit.contrasts + level, covariance + 2 * chance / n**2, degrees, surrogate=surrogate)
 
 
 def independent_rows(coalitions: Coalitions, values: Floats) -> Rows:
@@ -164,15 +173,28 @@ def _rest(design: Floats, target: Floats) -> tuple[float, int]:
     return float(rest @ rest), len(target) - basis.shape[1]
 
 
-def fit_richest(rows: Rows) -> Fit | None:
-    """Fit with the richest size curve that the rows can afford; None where not even a line identifies the credits."""
+def fit_richest(rows: Rows) -> tuple[Fit, str] | None:
+    """Fit with the richest size curve that the rows can afford, and which; None where not even a line identifies the
+    credits."""
     design = rows.coalition @ contrast_basis(rows.n_players)
     informative = rows.sign <= 0
     for richness, least in CURVES:
         fit = solve(design, rows.target, rows.weight, rows.curve(richness))
         if fit is not None and fit.slack[informative].sum() >= least:
-            return fit
+            return fit, richness
     return None
+
+
+def fitted_curve(rows: Rows, fit: Fit, richness: str) -> Floats:
+    """The size curve that the fit threw away, at sizes 1 … n-1: float64[n-1], NaN where the rows do not determine it."""
+    root = np.sqrt(rows.weight)
+    left, singular, right = np.linalg.svd(rows.curve(richness) * root[:, None], full_matrices=False)
+    seen = singular > RANK_TOLERANCE * singular[0]
+    coordinates = left[:, seen].T @ ((rows.target - rows.coalition @ fit.contrasts) * root) / singular[seen]
+    columns = curve_columns(np.arange(1, rows.n_players), rows.n_players, richness)
+    inside = columns @ right[seen].T
+    unseen = np.linalg.norm(columns - inside @ right[seen], axis=1) > 1e-6 * np.linalg.norm(columns, axis=1)
+    return np.where(unseen, np.nan, inside @ coordinates)
 
 
 def curve_columns(size: NDArray[np.int64], n_players: int, richness: str) -> Floats:

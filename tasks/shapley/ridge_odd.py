@@ -14,7 +14,7 @@ enter the level alone, (v(N) - v(∅)) / n each. κ is the allocation by size; i
 obvious one, is anything where ∅ is an untrained network.
 
 gamma, rho and λ = σ²/τ² are averaged over a grid by their marginal likelihood, which has a closed form in the singular
-vectors of each gamma's rows. Prior: flat in gamma and log rho, half-Cauchy in τ/σ (Gelman 2006); σ² profiled.
+vectors of each gamma's rows. Prior: flat in gamma and log rho, half-Cauchy in √(1/λ) (Gelman 2006); σ² profiled.
 Sources: Lundberg & Lee 2017 (kernel), Covert & Lee 2021 (pairs), OddSHAP, arXiv 2602.01399 (odd part),
 MacKay 1992 (evidence). That it is no worse than the maximum of the evidence was measured at n = 12 … 20, m = 2n … 10n.
 """

@@ -105,6 +105,14 @@ def check_coalitions(coalitions: ArrayLike, n_players: int | None = None) -> Coa
     return rows
 
 
+def own_columns(coalitions: Coalitions, present: NDArray[np.bool_]) -> Coalitions:
+    """Columns of the present players, bool[k, n], of coalitions of theirs alone; ValueError where a former one is in."""
+    rows = check_coalitions(coalitions, len(present))
+    if rows[:, ~present].any():
+        raise ValueError("this estimator knows nothing of coalitions with former players; `gp` does")
+    return rows[:, present]
+
+
 def check_values(values: ArrayLike, n_rows: int) -> Floats:
     """Values as finite float64[n_rows], else ValueError that names the first bad row."""
     checked = np.asarray(values, dtype=np.float64)
