@@ -6,10 +6,10 @@ RUN    := $(VENV)/bin/python
 STUDY  ?= deployments/studies/openmoji.yaml
 DATA   := data/openmoji
 
-.PHONY: help setup demo demo-tiny ui test lint types bench bench-seeds lock clean
+.PHONY: help setup demo demo-tiny ui test lint types bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits lock clean
 
 help:            ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/ready   ## virtual environment with the locked dependencies
 
@@ -43,6 +43,16 @@ bench: $(DATA)/metadata.csv | $(VENV)/ready   ## what a coalition of the demo co
 
 bench-seeds: $(DATA)/metadata.csv | $(VENV)/ready   ## would another seed, or another reference, give the same credits? (three times the demo)
 	$(RUN) -m tests.bench.seeds --reference $(STUDY)
+
+bench-estimators: | $(VENV)/ready   ## every estimator on games with known credits; goes on where it was: ARGS="--players 20 --jobs 2"
+	$(RUN) -m tests.bench.estimators $(ARGS)
+
+bench-estimators-small: | $(VENV)/ready   ## one repetition of it at n = 20 (under a minute); fails on crashes, never on figures
+	$(RUN) -m tests.bench.estimators --players 20 --factors 5 --noises 0.1 --noise-kinds iid --repeats 1 --archive $$(mktemp)
+
+bench-demo-credits: $(if $(EVALUATIONS),,$(DATA)/metadata.csv) | $(VENV)/ready   ## the demo's credits at smaller budgets against its exact ones (evaluates all 256 coalitions)
+	$(if $(EVALUATIONS),,$(RUN) -m flows.run $(STUDY) --set name=openmoji-complete --set estimation.budget=256)
+	$(RUN) -m tests.bench.demo_credits $(EVALUATIONS) $(ARGS)
 
 lock:            ## resolve pyproject.toml's ranges anew (needs `pip install uv`)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
