@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tests.bench.estimators.archive import Record
+from tests.bench.estimators.settings import methods
 
 EXACT = 1e-20  # relative MSE below which both are exact, and a ratio of the two says nothing
 Condition = tuple[int, float, str, str, int]  # n_players, noise, noise_kind, empty, factor
@@ -51,8 +52,10 @@ class Cells:
         return sorted({game for where, game, _ in self.results if where in either})
 
     def methods(self) -> list[str]:
-        """In the order in which they were first measured."""
-        return list(dict.fromkeys(method for _, _, method in self.results))
+        """In the order of `settings.methods`."""
+        order = [method.name for method in methods(shapiq=True)]
+        found = {method for _, _, method in self.results}
+        return [name for name in order if name in found] + sorted(found - set(order))
 
     def get(self, condition: Condition, game: str, method: str) -> dict[int, dict[str, Any]]:
         """Results by repetition. Where v(∅) on its curve was not measured, the far-off case stands for it (only methods

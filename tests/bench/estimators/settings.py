@@ -78,7 +78,7 @@ def methods(shapiq: bool = False, only: Sequence[str] = ()) -> list[Method]:
     """All registered estimators, the paper's on the paper's draw and the others on our design; `only` picks by name."""
     names = dict.fromkeys([*ESTIMATORS, "default"])
     ours = [Method(name, name, "kernelshap" if name == "kernelshap" else "default") for name in names]
-    ours.insert(1, Method(IID_ROWS, "kernelshap_sizes", "kernelshap"))
+    ours.insert(list(names).index("kernelshap_sizes") + 1, Method(IID_ROWS, "kernelshap_sizes", "kernelshap"))
     theirs = [Method(f"shapiq {name}", name, "") for name in SHAPIQ] if shapiq else []
     known = [method.name for method in ours + theirs]
     if unknown := set(only) - set(known):
