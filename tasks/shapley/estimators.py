@@ -10,8 +10,10 @@ from numpy.typing import ArrayLike
 from .credits import Credits
 from .definition import definition, is_complete
 from .estimate import Estimate
+from .gp import gp
 from .kernelshap import kernelshap
 from .kernelshap_sizes import kernelshap_sizes
+from .mean import mean
 from .noise import MeasuredNoise
 from .ridge_odd import ridge_odd
 from .validate import Evaluations, check_evaluations
@@ -19,11 +21,12 @@ from .validate import Evaluations, check_evaluations
 Estimator = Callable[[Evaluations, MeasuredNoise | None], Estimate]
 
 ESTIMATORS: dict[str, Estimator] = {
-    "kernelshap": kernelshap,
-    "kernelshap_sizes": kernelshap_sizes,
+    "default": mean,
+    "gp": gp,
     "ridge_odd": ridge_odd,
+    "kernelshap_sizes": kernelshap_sizes,
+    "kernelshap": kernelshap,
 }
-DEFAULT = "kernelshap_sizes"
 ALL_ROWS = frozenset({"gp", "default"})  # use rows with former players too
 
 
@@ -40,8 +43,8 @@ def estimate_credits(
 
     coalitions: bool[m, n], the empty and the grand one among them, in any order; evaluations that failed are left out.
     values: float64[m], finite, more is better. sizes: float64[n] > 0, images of each contributor (for estimators with a
-    prior). estimator: `default`, `kernelshap_sizes`, `ridge_odd`, or `kernelshap`, the paper's, for rows of
-    the design of that name.
+    prior). estimator: `default`, `gp`, `ridge_odd`, `kernelshap_sizes`, or `kernelshap`, the paper's, for rows of the design
+    of that name.
     noise: of one evaluation, from replicates; see each estimator for what it adds.
     former: bool[n], True for a player who left. Credits are then those of the game among the present players, in the
     order of their columns; the grand coalition is everybody present and nobody else, and must have been evaluated. Rows
@@ -51,12 +54,12 @@ def estimate_credits(
     its covariance is zero unless noise is given. Constant values give zero credits with no spread.
     Raises ValueError for bad input (it names what) and UnidentifiedError (a ValueError) where rows are too few.
     """
-    if estimator != "default" and estimator not in ESTIMATORS:
-        raise ValueError(f"unknown estimator {estimator!r}; there are: {', '.join(sorted(['default', *ESTIMATORS]))}")
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"unknown estimator {estimator!r}; there are: {', '.join(ESTIMATORS)}")
     if noise is not None and not isinstance(noise, MeasuredNoise):
         raise ValueError(f"noise must be a MeasuredNoise (variance and degrees of freedom) or None, not {noise!r}")
     evaluations = check_evaluations(coalitions, values, sizes, former)
-    name = "definition" if is_complete(evaluations) else DEFAULT if estimator == "default" else estimator
+    name = "definition" if is_complete(evaluations) else estimator
     run = definition if name == "definition" else ESTIMATORS[name]
     estimate = run(evaluations, noise)
     used = evaluations.coalitions if name in ALL_ROWS else evaluations.own().coalitions

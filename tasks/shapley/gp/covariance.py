@@ -54,7 +54,7 @@ class Space:
 
     @cached_property
     def rates(self) -> Floats:
-        return RATES[RATES <= max(5 * self.columns, RATES[1])]
+        return RATES[max(5 * self.columns, RATES[1]) >= RATES]
 
 
 class Covariance:

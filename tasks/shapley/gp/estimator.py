@@ -9,6 +9,7 @@ import numpy as np
 from ..estimate import Estimate
 from ..noise import MeasuredNoise
 from ..validate import Evaluations, UnidentifiedError
+from .calibration import inflation
 from .covariance import Space
 from .evidence import Evidence, gather
 from .hyperparameters import Hyperparameters
@@ -23,8 +24,8 @@ def gp(evaluations: Evaluations, noise: MeasuredNoise | None) -> Estimate:
     """Posterior mean and covariance of the Shapley values, from any archive of evaluations.
 
     v(∅) enters the level only: credit_i = φ'_i[f] - v(∅)/n, so that it moves no difference between players. Intervals are
-    the process's own, at the mode of its hyper-parameters, and normal; how often they cover is in docs/estimators.md.
-    Efficiency is not enforced: the gap is f̂(N) - v(N), and its s.e. that of f̂(N).
+    the process's own, at the mode of its hyper-parameters, widened where left-out rows say that they are too narrow (see
+    `calibration`), and normal; how often they cover is in docs/estimators.md. Efficiency is not enforced: the gap is f̂(N) - v(N), and its s.e. that of f̂(N).
 
     Where all values agree, credits are equal shares with no spread. UnidentifiedError where there are fewer coalitions
     than players besides ∅ and N, or a player whom no coalition but N has, or none lacks: the prior would answer then.
@@ -35,15 +36,14 @@ def gp(evaluations: Evaluations, noise: MeasuredNoise | None) -> Estimate:
     if evidence.scale == 0:
         return Estimate(np.full(n, (evaluations.grand - evaluations.empty) / n), np.zeros((n, n)), np.inf)
     posterior = condition(evaluations, evidence)
-    level = evaluations.empty / n
+    values = posterior.credits - evaluations.empty / n
     of_empty = posterior.noise_variance() / (evaluations.empty_times * n**2)
-    values = posterior.credits - level
     return Estimate(
         values=values,
         covariance=posterior.covariance + of_empty,
         degrees_of_freedom=np.inf,
         efficiency_gap=float(values.sum() - (evaluations.grand - evaluations.empty)),
-        efficiency_gap_se=posterior.grand_error(),
+        efficiency_gap_se=float(np.sqrt(max(posterior.covariance.sum(), 0.0))),
         surrogate=posterior,
     )
 
@@ -58,6 +58,7 @@ def condition(evaluations: Evaluations, evidence: Evidence) -> Posterior:
             evidence = replace(evidence, trust=trusts(posterior))
             mode = fit(space, evidence, mode)
             posterior = Posterior(space, evidence, Hyperparameters.of(mode))
+    posterior.widen(inflation(posterior))
     return posterior
 
 

@@ -58,7 +58,9 @@ class Evidence:
 
     def some(self, chosen: np.ndarray) -> Evidence:
         """The same with these rows only."""
-        parts = {name: getattr(self, name)[chosen] for name in ("rows", "values", "times", "scatter", "growth", "trust")}
+        parts = {
+            name: getattr(self, name)[chosen] for name in ("rows", "values", "times", "scatter", "growth", "trust")
+        }
         return Evidence(
             **parts,
             centre=self.centre,
@@ -80,7 +82,8 @@ def gather(evaluations: Evaluations, noise: MeasuredNoise | None) -> Evidence:
     unit = scale or 1.0
     place = {row.tobytes(): index for index, row in enumerate(rows)}
     which = np.array([place[row.tobytes()] for row in coalitions])
-    scatter = np.bincount(which, weights=((observed - means[which]) / unit) ** 2, minlength=len(rows))
+    squares = ((observed - means[which]) / unit) ** 2
+    scatter = np.bincount(which, weights=squares, minlength=len(rows)).astype(np.float64)
     logs = -np.log(rows.sum(axis=1))
     audit = _audit(noise, unit, float(logs.mean()))
     return Evidence(

@@ -6,6 +6,7 @@ the optimiser moves; everybody else reads them by name.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,13 @@ class Hyperparameters:
     @classmethod
     def of(cls, vector: Floats) -> Hyperparameters:
         """From the optimiser's vector, float64[11], in the order of NAMES."""
-        return cls(*np.exp(vector[:8]).tolist(), float(np.exp(vector[8]) + NOISE_FLOOR), float(vector[9]), float(vector[10]))
+        values = dict(zip(NAMES, vector.tolist(), strict=True))
+        values = {
+            name.removeprefix("log_"): math.exp(value) if name.startswith("log_") else value
+            for name, value in values.items()
+        }
+        values["noise"] += NOISE_FLOOR
+        return cls(**values)
 
 
 def log_prior(vector: Floats) -> tuple[float, Floats]:

@@ -10,6 +10,7 @@ normal theory's evidence on the noise alone: -½ (ν log σ² + Σ squares / σ�
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 
@@ -30,9 +31,7 @@ def fit(space: Space, evidence: Evidence, start: Floats | None = None) -> Floats
         evidence = evidence.some(np.sort(rest))
     first = PRIOR_MEAN.copy() if start is None else start.copy()
     low, high = PRIOR_MEAN - REACH * PRIOR_SD, PRIOR_MEAN + REACH * PRIOR_SD
-    # What nothing in the evidence can tell stays where it is: a power of unknown sizes, a growth that no repeats show.
-    untold = np.array([not space.log_sizes.any() if name == "size_power" else
-                       not evidence.shows_growth if name == "noise_growth" else False for name in NAMES])
+    untold = moot(space, evidence)
     first[untold] = low[untold] = high[untold] = 0.0
     found = minimize(
         negative_log_posterior,
@@ -44,6 +43,17 @@ def fit(space: Space, evidence: Evidence, start: Floats | None = None) -> Floats
         options={"maxiter": MOST_STEPS},
     )
     return np.asarray(found.x)
+
+
+def moot(space: Space, evidence: Evidence) -> NDArray[np.bool_]:
+    """Hyper-parameters of which the evidence can tell nothing: a power of unknown sizes, a growth no repeats show."""
+    return np.array(
+        [
+            (name == "size_power" and not space.log_sizes.any())
+            or (name == "noise_growth" and not evidence.shows_growth)
+            for name in NAMES
+        ]
+    )
 
 
 def negative_log_posterior(vector: Floats, space: Space, evidence: Evidence) -> tuple[float, Floats]:

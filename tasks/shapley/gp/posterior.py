@@ -38,6 +38,7 @@ class Posterior:
     """Gaussian process conditioned on evidence at fixed hyper-parameters.
 
     credits: float64[n], φ' in the property's unit (v(∅) not yet taken off). covariance: float64[n, n] of them.
+    inflation: what every variance that is given out is multiplied by; 1 until `widen` is called.
     """
 
     def __init__(self, space: Space, evidence: Evidence, hyper: Hyperparameters) -> None:
@@ -53,7 +54,17 @@ class Posterior:
         mean = self.whitened_credits.T @ self.whitened_values
         self.credits = evidence.scale * mean + evidence.centre / space.n_players
         covariance = self.prior - self.whitened_credits.T @ self.whitened_credits
-        self.covariance = evidence.scale**2 * (covariance + covariance.T) / 2
+        self._covariance = evidence.scale**2 * (covariance + covariance.T) / 2
+        self.inflation = 1.0
+
+    @property
+    def covariance(self) -> Floats:
+        """Of the credits: float64[n, n]."""
+        return self.inflation * self._covariance
+
+    def widen(self, inflation: float) -> None:
+        """Multiply all variances given out: the process's errors turned out larger than it believes."""
+        self.inflation = inflation
 
     def predict(self, coalitions: Coalitions) -> tuple[Floats, Floats]:
         """Mean and s.d. of v(S) without the noise of an evaluation: float64[k] each, for bool[k, columns].
@@ -64,19 +75,17 @@ class Posterior:
         whitened = self._whiten(self.model.between(self.evidence.rows, rows))
         mean = self.evidence.centre + self.evidence.scale * (self.whitened_values @ whitened)
         variance = self.model.variance(rows) - (whitened**2).sum(axis=0)
-        return mean, self.evidence.scale * np.sqrt(np.maximum(variance, 0))
+        return mean, self.evidence.scale * np.sqrt(self.inflation * np.maximum(variance, 0))
 
     def candidates(self, coalitions: Coalitions) -> Candidates:
         """What evaluating bool[k, columns] would tell; a k x k matrix is made."""
         rows = np.asarray(coalitions, dtype=np.float64)
         whitened = self._whiten(self.model.between(self.evidence.rows, rows))
-        sizes = -np.log(np.maximum(rows.sum(axis=1), 1))
-        known = -np.log(np.maximum(self.evidence.rows.sum(axis=1), 1))
-        growth = np.exp(self.hyper.noise_growth * (sizes - known.mean()))
+        smallness = -np.log(np.maximum(rows.sum(axis=1), 1)) + np.log(self.evidence.rows.sum(axis=1)).mean()
         return Candidates(
             credits=self.owen.of_rows(rows) - self.whitened_credits.T @ whitened,
             own=self.model.between(rows, rows) - whitened.T @ whitened,
-            noise=self.hyper.noise * growth,
+            noise=self.hyper.noise * np.exp(self.hyper.noise_growth * smallness),
         )
 
     def covariance_with(self, more: Coalitions) -> Floats:
@@ -86,15 +95,11 @@ class Posterior:
         told = self.candidates(more)
         matrix = told.own + np.diag(told.noise)
         whitened = solve_triangular(cholesky(matrix, lower=True), told.credits.T, lower=True)
-        return np.asarray(self.covariance - self.evidence.scale**2 * whitened.T @ whitened)
+        return np.asarray(self.inflation * (self._covariance - self.evidence.scale**2 * whitened.T @ whitened))
 
     def noise_variance(self) -> float:
         """Of one evaluation of middling size, in squared units of the property."""
         return self.evidence.scale**2 * self.hyper.noise
-
-    def grand_error(self) -> float:
-        """s.d. of f(N), the sum of the credits, in the property's unit."""
-        return float(np.sqrt(max(self.covariance.sum(), 0.0)))
 
     def _whiten(self, right: Floats) -> Floats:
         return np.asarray(solve_triangular(self.factor, right, lower=True, check_finite=False))
