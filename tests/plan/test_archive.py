@@ -20,8 +20,9 @@ from tasks.plan import make_plan
 from tasks.plan.archive import CHANGED, FAILED, TWINS, UNKNOWN, UNSCORED, Archive, find_archive
 from tasks.plan.chain import chain, properties_of
 from tasks.plan.plan import make_job
+from tasks.properties import Denoiser, Statistics, global_property
 from tasks.recipe import Recipe, model_recipe
-from tasks.study import Study
+from tasks.study import PropertiesSpec, Study
 
 PRUNED = Recipe("pruned", {"reference": "r", "ratio": 0.5})
 WHEN = "2026-01-01T00:00:00+00:00"
@@ -107,11 +108,11 @@ class Past:
         owners: Mapping[str, str] = {},
         *,
         study: Study = STUDY,
-        pruned: Recipe = PRUNED,
+        statistics: Mapping[str, str | None] = STATISTICS,
         exclude: Collection[str] = (),
     ) -> Archive:
         return find_archive(
-            study, partition, pruned, STATISTICS, self.ledger, known_owners=owners, exclude=frozenset(exclude)
+            study, partition, PRUNED, statistics, self.ledger, known_owners=owners, exclude=frozenset(exclude)
         )
 
 
@@ -206,7 +207,7 @@ def test_evaluations_by_another_recipe_are_another_game(other: dict[str, Any]) -
 def test_the_reference_and_the_pruned_model_are_no_coalitions() -> None:
     past, now = Past(), people("a", "b")
     reference = Recipe("reference", {"images": "i"})
-    for recipe in (PRUNED, reference, Recipe("pruned", {"pruned": PRUNED.key, "members": [1]})):
+    for recipe in (PRUNED, reference, Recipe("pruned", {"pruned": PRUNED.key, "members": [1, "a"]})):
         past.ledger.record(
             ModelRecord(key=recipe.key, spec=recipe.spec, seconds=1, created=WHEN, sha256="0" * 64, members=["a"])
         )
@@ -237,6 +238,20 @@ def test_recorded_failures_give_no_row_and_are_counted() -> None:
     found = past.archive(now)
     assert rows(found, now) == [[0, 0, 0, 1]] and dict(found.ignored) == {FAILED: 3}
     assert found.outcomes[0].values.keys() == {"heldout_loss"}
+    assert found.outcomes[0].failures == {"colourfulness": "samples are nan"}
+
+
+@global_property(needs="weights", sign=1, unit="1")
+def of_weights(denoiser: Denoiser, statistics: Statistics) -> float:
+    """A second property that needs no images."""
+    return 1.0
+
+
+def test_images_that_cannot_be_drawn_are_no_failure_of_what_needs_none() -> None:
+    past, now, own = Past(), people("a", "b"), "tests.plan.test_archive:of_weights"
+    three = STUDY.model_copy(update={"properties": PropertiesSpec(names=[*BOTH, own])})
+    past.evaluate(data("a"), scored=["heldout_loss"], undrawable="samples are nan")
+    found = past.archive(now, study=three, statistics={**STATISTICS, own: None})
     assert found.outcomes[0].failures == {"colourfulness": "samples are nan"}
 
 
@@ -272,11 +287,17 @@ def test_images_that_fewer_own_now_than_then_have_no_column_and_are_counted() ->
     assert not found.jobs and dict(found.ignored) == {TWINS: 2}
 
 
-def test_a_job_of_the_archive_is_to_the_letter_the_job_that_a_plan_makes() -> None:
-    past, now = Past(), people("a", "b", "c")
-    past.evaluate(data("c"), data("a"))
+def test_a_job_of_the_archive_is_to_the_letter_the_job_that_a_plan_makes_and_keeps_its_cost() -> None:
+    past, now = (
+        Past(),
+        people(("a", data("z")), "b", ("c", data("y"))),
+    )  # by name, the other way round than by fingerprint
+    past.evaluate(data("z"), data("y"))
     row = np.array([True, False, True])
-    assert past.archive(now).jobs == (make_job(STUDY, now, PRUNED, STATISTICS, row, "archive", 0),)
+    found = past.archive(now)
+    assert found.jobs == (make_job(STUDY, now, PRUNED, STATISTICS, row, "archive", 0),)
+    assert found.outcomes[0].seconds == {"load": 0.0, "fine_tune": 1.0, "sample": 1.0, "score": 2.0}
+    assert found.outcomes[0].cached
 
 
 def test_what_a_larger_budget_left_is_the_archive_of_a_smaller_one() -> None:
