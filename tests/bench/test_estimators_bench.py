@@ -173,7 +173,7 @@ def test_joiners_need_as_many_evaluations_as_bring_the_median_to_a_fresh_start()
 
 def test_table_from_a_hand_made_archive_names_its_figures_and_its_command(tmp_path, capsys):
     text = report(HAND_MADE, "make it")
-    assert "| default, n = 20 | 20 | – | 4 | 4 | 3 | 90 |" in text
+    assert "| default, n = 20 | 20 | – | – | 4 | 4 | 3 | 90 |" in text
     assert "`make it`" in text and "2026-01-01" in text
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
