@@ -25,6 +25,7 @@ from .validate import Coalitions
 
 ENUMERABLE = 2000  # strata up to this many pairs are listed; in larger ones drawn candidates hardly ever repeat
 CANDIDATES = 24
+WORK = 5000  # candidates x players at most: with 1,000 players comparing all 24 would take a minute
 TRIES = 50
 HUGE = 10**15  # pairs in a stratum beyond which their number no longer matters
 Counts = NDArray[np.int64]
@@ -174,12 +175,13 @@ class Stratum:
 
     def _draw(self) -> Coalitions:
         """Candidates of a stratum too large to list: balanced ones, or any where those are all taken."""
+        count = max(2, min(CANDIDATES, WORK // self.n_players))
         for attempt in range(TRIES):
-            luck = self.rng.random((CANDIDATES, self.n_players))
+            luck = self.rng.random((count, self.n_players))
             order = np.argsort(luck + (0 if self.middle or attempt > TRIES // 2 else self.present), axis=1)
-            rows = np.zeros((CANDIDATES, self.n_players), dtype=bool)
+            rows = np.zeros((count, self.n_players), dtype=bool)
             np.put_along_axis(rows, order[:, : self.size], True, axis=1)
             free = rows[[self._name(row) not in self.taken for row in rows]]
             if len(free):
                 return free
-        raise RuntimeError(f"no untouched pair of size {self.size} found in {TRIES * CANDIDATES} draws")
+        raise RuntimeError(f"no untouched pair of size {self.size} found in {TRIES * count} draws")

@@ -10,8 +10,12 @@
            + a_r² C(S,T) exp(-c Σ_d u_d [S_d ≠ T_d])   … that fade as coalitions grow
 
 with z(S) = Σ_d u_d S_d, Σ u = 1, and ψ_e(a) = exp(-e a) at a ladder of rates e. Each term is a sum or a product over
-players, which is what lets `owen` integrate Shapley values of the process in closed form. Coalitions are rows over *columns*:
-the players, and, where an archive is older than the last leaver, former players too.
+players, which is what lets `owen` integrate Shapley values of the process in closed form. Coalitions are rows over
+*columns*: the players, and, where an archive is older than the last leaver, former players too.
+
+Why the two terms with C: what a player adds to a small coalition varies far more than what they add to a large one (the mean
+quality of a pool, its entropy). A process without them takes the spread of small coalitions for noise; on pooled entropy, n
+= 20, m = 200, noise 10 %, its relative squared error was .28 instead of .045.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ def gp(evaluations: Evaluations, noise: MeasuredNoise | None) -> Estimate:
 
     v(∅) enters the level only: credit_i = φ'_i[f] - v(∅)/n, so that it moves no difference between players. Intervals are
     the process's own, at the mode of its hyper-parameters, widened where left-out rows say that they are too narrow (see
-    `calibration`), and normal; how often they cover is in docs/estimators.md. Efficiency is not enforced: the gap is f̂(N) - v(N), and its s.e. that of f̂(N).
+    `calibration`), and normal; how often they cover is in docs/estimators.md. Efficiency is not enforced: the gap is
+    f̂(N) - v(N), and its s.e. that of f̂(N).
 
     Where all values agree, credits are equal shares with no spread. UnidentifiedError where there are fewer coalitions
     than players besides ∅ and N, or a player whom no coalition but N has, or none lacks: the prior would answer then.

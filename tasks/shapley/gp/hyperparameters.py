@@ -30,10 +30,11 @@ PRIOR_SD = np.array([1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 2.5, 0.5, 0.5])
 class Hyperparameters:
     """Amplitudes are standard deviations in units of the values' s.d.
 
-    allocation: of the part proportional to size^size_power. additive: of each player's own worth. composition: of
-    the part of it that fades in larger coalitions. data_size, head_count: of curves that saturate in Σ u_d and in |S|. interaction: of the part in which any players may interact; rivalry:
-    of the part of it that fades in larger coalitions; sharpness: how soon two coalitions that differ have nothing in common. noise: variance of one evaluation of middling size.
-    size_power: γ of the prior allocation. noise_growth: ρ, noise variance ∝ (1/|S|)^ρ.
+    allocation: of the part proportional to size^size_power. additive: of each player's own worth; composition: of the part
+    of it that fades in larger coalitions. data_size, head_count: of curves that saturate in Σ u_d and in |S|.
+    interaction: of the part in which any players may interact; rivalry: of the part of it that fades in larger
+    coalitions; sharpness: how soon two coalitions that differ have nothing in common. noise: variance of one evaluation
+    of middling size. size_power: gamma of the prior allocation. noise_growth: rho, noise variance ∝ (1/|S|)^rho.
     """
 
     allocation: float

@@ -1,4 +1,4 @@
-"""The process after the evaluations: credits with their covariance, values of coalitions nobody trained, what more would tell.
+"""The process after the evaluations: credits, their covariance, values of coalitions nobody trained, what more would tell.
 
 With Q_i(T) = φ'_i[k(·, T)] and Φ' = Cov(φ', φ') before any evaluation (see `owen`):
 

@@ -1,0 +1,128 @@
+"""What the process promises on games with known credits: v(∅) moves nothing, noise is found, outliers are survived."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tasks.shapley import MeasuredNoise, UnidentifiedError, estimate_credits, propose_coalitions
+from tasks.shapley.gp import Posterior, condition, gather
+from tasks.shapley.gp.calibration import inflation
+from tasks.shapley.gp.tails import is_heavy, trusts
+from tasks.shapley.validate import check_evaluations
+from tests.games import build, random_table
+
+
+def noisy(game, rows, share, rng, draw=None):
+    """Values with noise of a share of the s.d. between random coalitions; (values, s.d. of the noise)."""
+    spread = game.value(np.random.default_rng(0).random((2000, game.n_players)) < 0.5).std()
+    shape = rng.standard_normal(len(rows)) if draw is None else draw(rng, len(rows))
+    return game.value(rows) + share * spread * shape, share * spread
+
+
+@pytest.mark.parametrize("estimator", ["gp", "default", "ridge_odd"])
+@pytest.mark.parametrize("kind", ["saturating", "class coverage", "pooled entropy"])
+@pytest.mark.parametrize("away", [-100.0, 100.0])
+def test_excess_and_its_intervals_do_not_move_with_the_value_of_the_empty_coalition(estimator, kind, away):
+    game = build(kind, 12, 0)
+    rows = propose_coalitions(12, 60, seed=0)
+    values, _ = noisy(game, rows, 0.1, np.random.default_rng(1))
+    moved = values.copy()
+    moved[~rows.any(axis=1)] += away * values.std()
+    first = estimate_credits(rows, values, sizes=game.sizes, estimator=estimator)
+    second = estimate_credits(rows, moved, sizes=game.sizes, estimator=estimator)
+    scale = np.abs(first.excess).max()
+    assert np.abs(first.excess - second.excess).max() < 1e-6 * scale
+    for one, other in zip(first.excess_interval(0.9), second.excess_interval(0.9), strict=True):
+        assert np.abs(one - other).max() < 1e-6 * scale
+    assert np.isclose(second.values.sum() - first.values.sum(), -away * values.std())
+
+
+def test_noise_is_found_where_replicates_measured_it():
+    game = build("saturating", 10, 0)
+    rows = propose_coalitions(10, 60, seed=0)
+    values, sd = noisy(game, rows, 0.3, np.random.default_rng(0))
+    evaluations = check_evaluations(rows, values, game.sizes)
+    posterior = condition(evaluations, gather(evaluations, MeasuredNoise(sd**2, 200.0)))
+    assert np.isclose(posterior.noise_variance(), sd**2, rtol=0.15)
+
+
+def test_noise_that_grows_for_small_coalitions_is_seen_only_with_replicates():
+    game = build("saturating", 10, 0)
+    rows = propose_coalitions(10, 100, seed=0)
+    rng = np.random.default_rng(0)
+    _, sd = noisy(game, rows, 0.2, rng)
+    deviation = sd * np.sqrt(5 / np.maximum(rows.sum(axis=1), 1))
+    values = game.value(rows) + deviation * rng.standard_normal(len(rows))
+    evaluations = check_evaluations(rows, values, game.sizes)
+    blind = condition(evaluations, gather(evaluations, MeasuredNoise(sd**2, 24.0)))
+    by_size = tuple((size, sd**2 * 5 / size, 8.0) for size in (1, 5, 10))
+    told = condition(evaluations, gather(evaluations, MeasuredNoise(sd**2, 24.0, by_size)))
+    assert blind.hyper.noise_growth == 0
+    assert 0.4 < told.hyper.noise_growth < 1.6
+
+
+def test_heavy_tails_are_seen_and_wild_rows_trusted_less():
+    game = build("class coverage", 12, 1)
+    rows = propose_coalitions(12, 120, seed=1)
+    rng = np.random.default_rng(2)
+    values, sd = noisy(game, rows, 0.1, rng)
+    proper = np.flatnonzero(rows.any(axis=1) & ~rows.all(axis=1))
+    wild = proper[[3, 40, 77]]
+    spoiled = values.copy()
+    spoiled[wild] += np.array([30, -30, 30]) * sd
+    clean = estimate_credits(rows, values, sizes=game.sizes, estimator="gp")
+    robust = estimate_credits(rows, spoiled, sizes=game.sizes, estimator="gp")
+    assert isinstance(robust.surrogate, Posterior)
+    evidence = robust.surrogate.evidence
+    trust = evidence.trust
+    place = {row.tobytes(): i for i, row in enumerate(evidence.rows.astype(bool))}
+    found = [trust[place[rows[i].tobytes()]] for i in wild]
+    assert max(found) < 0.1 * np.median(trust)
+    error = ((robust.excess - game.excess) ** 2).sum()
+    assert error < 3 * max(((clean.excess - game.excess) ** 2).sum(), 1e-4 * (game.excess**2).sum())
+
+
+def test_normal_noise_is_not_taken_for_outliers():
+    rng = np.random.default_rng(0)
+    assert sum(is_heavy(rng.standard_normal(100)) for _ in range(200)) <= 6
+    assert sum(is_heavy(rng.standard_t(3, 100)) for _ in range(200)) > 120
+
+
+def test_trust_of_ordinary_rows_stays_near_one():
+    game = build("additive", 10, 0)
+    rows = propose_coalitions(10, 100, seed=0)
+    values, _ = noisy(game, rows, 0.2, np.random.default_rng(0))
+    evaluations = check_evaluations(rows, values, game.sizes)
+    posterior = condition(evaluations, gather(evaluations, None))
+    assert np.median(trusts(posterior)) > 0.8
+
+
+def test_intervals_are_widened_where_left_out_rows_contradict_them_and_never_narrowed():
+    game = build("pooled entropy", 12, 0)
+    rows = propose_coalitions(12, 60, seed=0)
+    evaluations = check_evaluations(rows, game.value(rows), game.sizes)
+    posterior = condition(evaluations, gather(evaluations, None))
+    narrow = posterior.covariance / posterior.inflation
+    assert posterior.inflation > 1.2
+    posterior.widen(1.0)
+    assert np.allclose(posterior.covariance, narrow)
+    shrunk = replace(posterior.evidence, values=posterior.evidence.values * 1e-3)
+    assert inflation(type(posterior)(posterior.space, shrunk, posterior.hyper)) == 1.0
+
+
+def test_too_few_coalitions_are_refused_and_not_answered_from_the_prior():
+    game = build("additive", 12, 0)
+    rows = propose_coalitions(12, 12, seed=0)
+    with pytest.raises(UnidentifiedError, match=r"10 different evaluations.*at least 12"):
+        estimate_credits(rows, game.value(rows), estimator="gp")
+
+
+def test_same_evaluations_in_any_order_give_the_same_numbers_to_the_bit():
+    game = random_table(6, 0)
+    rows = propose_coalitions(6, 40, seed=0)
+    order = np.random.default_rng(0).permutation(len(rows))
+    first = estimate_credits(rows, game.value(rows), estimator="gp")
+    second = estimate_credits(rows[order], game.value(rows)[order], estimator="gp")
+    assert np.array_equal(first.values, second.values)
+    assert np.array_equal(first.covariance, second.covariance)
