@@ -28,6 +28,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "kernelshap": kernelshap,
 }
 ALL_ROWS = frozenset({"gp", "default"})  # use rows with former players too
+MULTIPLICITY = frozenset({"kernelshap"})  # a coalition drawn twice counts twice, though it is evaluated once
 
 
 def estimate_credits(
@@ -42,6 +43,8 @@ def estimate_credits(
     """Shapley values from evaluations of one property.
 
     coalitions: bool[m, n], the empty and the grand one among them, in any order; evaluations that failed are left out.
+    Rows may repeat: with another value it is a repeat under another seed, and averaged; with the same one it is the same
+    evaluation met twice, and counts once (in `kernelshap` as often as it was drawn).
     values: float64[m], finite, more is better. sizes: float64[n] > 0, images of each contributor (for estimators with a
     prior). estimator: `default`, `gp`, `ridge_odd`, `kernelshap_sizes`, or `kernelshap`, the paper's, for rows of the design
     of that name.
@@ -61,6 +64,8 @@ def estimate_credits(
     evaluations = check_evaluations(coalitions, values, sizes, former)
     name = "definition" if is_complete(evaluations) else estimator
     run = definition if name == "definition" else ESTIMATORS[name]
+    if name not in MULTIPLICITY:
+        evaluations = evaluations.without_copies()
     estimate = run(evaluations, noise)
     used = evaluations.coalitions if name in ALL_ROWS else evaluations.own().coalitions
     return Credits(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Coalitions = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+
+
+LARGEST = 1e100
 
 
 class UnidentifiedError(ValueError):
@@ -73,6 +76,15 @@ class Evaluations:
         rows = self.coalitions[np.ix_(self.is_own, self.present)]
         return Evaluations(rows, self.values[self.is_own], sizes, np.ones(self.n_players, dtype=bool))
 
+    def without_copies(self) -> Evaluations:
+        """Each evaluation once: a coalition that is there twice with the very same value is one record met twice, and
+        no repeat that tells of noise. Repeats with different values stay."""
+        names = np.concatenate(
+            [np.packbits(self.coalitions, axis=1), (self.values[:, None] + 0.0).view(np.uint8)], axis=1
+        )
+        first = np.sort(np.unique(names, axis=0, return_index=True)[1])
+        return replace(self, coalitions=self.coalitions[first], values=self.values[first])
+
     def proper(self) -> tuple[Coalitions, Floats]:
         """Rows of the present players' game that are neither empty nor grand: (bool[k, n_players], float64[k])."""
         inside = self.is_own & (self.counts > 0) & (self.counts < self.n_players)
@@ -124,6 +136,8 @@ def check_values(values: ArrayLike, n_rows: int) -> Floats:
             f"{len(bad)} of {n_rows} values are not finite (first: row {bad[0]}, {checked[bad[0]]}); "
             "leave out evaluations that failed"
         )
+    if n_rows and np.abs(checked).max() > LARGEST:
+        raise ValueError(f"values reach {np.abs(checked).max():.3g}; above {LARGEST:.0e} their squares are no numbers")
     return checked
 
 

