@@ -14,11 +14,11 @@ from infra.lease import Lease
 from infra.settings import store_url
 from infra.store import Store
 from tasks.estimate.task import estimate_credits
-from tasks.evaluate.task import evaluate_coalitions, prepare_statistics
+from tasks.evaluate.task import evaluate_coalitions, prepare_statistics, workers_for
 from tasks.model.task import prune_reference, sample_reference, train_reference
 from tasks.partition.task import partition_data
-from tasks.plan.plan import draw_coalitions
-from tasks.plan.task import plan_evaluations
+from tasks.plan.design import check_budget
+from tasks.plan.task import enough_or_more, plan_evaluations
 from tasks.progress import Stopwatch
 from tasks.publish.statement_data import collect
 from tasks.publish.storage import remove_unfinished
@@ -53,13 +53,18 @@ def attribute(study: Study) -> str:
             log.warning("run %s was killed while it published; its half statement was removed", unfinished)
         clock = Stopwatch()
         partition, data, pixels = clock("partition", partition_data, study, store)
-        draw_coalitions(study, partition)  # a budget that identifies nothing is refused before anything is trained
+        check_budget(study, partition)  # one that identifies nothing is refused before anything is trained
         statistics = clock("statistics", prepare_statistics, study, partition, data, store)
         reference = clock("train_reference", train_reference, study, partition, data, store)
         pruned = clock("prune", prune_reference, study, partition, data, reference, store)
         plan = clock("plan", plan_evaluations, study, partition, pruned[0], statistics, store)
-        outcomes = clock("evaluate", evaluate_coalitions, study, plan, partition, pixels, pruned[0], statistics, store)
-        results = clock("estimate", estimate_credits, study, partition, plan, outcomes)
+        with workers_for(study, partition, pixels, pruned[0], statistics, store) as workers:
+            while plan.unfinished:  # one round: evaluate, estimate, enough?
+                outcomes = clock("evaluate", evaluate_coalitions, study, plan, partition, workers, store)
+                results = clock("estimate", estimate_credits, study, partition, plan, outcomes)
+                plan = clock(
+                    "plan", enough_or_more, study, partition, pruned[0], statistics, store, plan, outcomes, results
+                )
         shown = clock("sample_reference", sample_reference, study, reference, store)
         statement = collect(
             study, run, partition, data, statistics, reference, pruned, plan, outcomes, results, shown, clock.seconds

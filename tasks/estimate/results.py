@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from tasks.estimate.noise import measure_noise
+from tasks.estimate.observations import observations
 from tasks.evaluate.failures import TooManyFailures, check_failures
 from tasks.evaluate.jobs import Job, Outcome
 from tasks.partition import Partition
+from tasks.plan.archive import Archive
 from tasks.properties import resolve_property
 from tasks.publish import PropertyResult
 from tasks.shapley import estimate_credits
@@ -19,42 +21,51 @@ __all__ = ["TooManyFailures", "property_results"]
 
 
 def property_results(
-    study: Study, partition: Partition, jobs: Sequence[Job], outcomes: Sequence[Outcome]
+    study: Study,
+    partition: Partition,
+    jobs: Sequence[Job],
+    outcomes: Sequence[Outcome],
+    archive: Archive | None = None,
+    sizes: np.ndarray | None = None,
 ) -> tuple[PropertyResult, ...]:
     """Credits of every property of the study.
 
+    Args:
+        archive: evaluations that no design of this study asked for.
+        sizes: float64 [contributors + former ones of the archive], training images.
+
     Raises:
-        TooManyFailures: see `check_failures`.
+        TooManyFailures: see `check_failures`; what the archive lacks is no failure.
         ValueError: from `estimate_credits`, if the evaluations identify nothing.
     """
     check_failures(study, jobs, outcomes)
-    sizes = np.array([c.images for c in partition.contributors])
-    return tuple(_result(study, name, sizes, jobs, outcomes) for name in study.properties.names)
+    images = np.array([c.images for c in partition.contributors]) if sizes is None else sizes
+    n = len(partition.contributors)
+    return tuple(_result(study, name, n, images, jobs, outcomes, archive) for name in study.properties.names)
 
 
 def _result(
-    study: Study, name: str, sizes: np.ndarray, jobs: Sequence[Job], outcomes: Sequence[Outcome]
+    study: Study,
+    name: str,
+    contributors: int,
+    sizes: np.ndarray,
+    jobs: Sequence[Job],
+    outcomes: Sequence[Outcome],
+    archive: Archive | None,
 ) -> PropertyResult:
     wanted = resolve_property(name, study.properties)
-    used = [
-        (job, outcome.values[name])
-        for job, outcome in zip(jobs, outcomes, strict=True)
-        if job.role != "audit" and name in outcome.values
-        for _ in range(job.draws)
-    ]
-    coalitions = np.zeros((len(used), len(sizes)), dtype=bool)
-    for row, (job, _) in enumerate(used):
-        coalitions[row, list(job.members)] = True
-    values = wanted.sign * np.array([value for _, value in used])
+    used = observations(name, wanted.sign, contributors, jobs, outcomes, archive)
     noise = measure_noise(name, jobs, outcomes)
     credits = estimate_credits(
-        coalitions,
-        values,
+        used.coalitions,
+        used.values,
         sizes=sizes,
         estimator=study.estimation.estimator,
         noise=noise.measured,
+        former=used.former if used.former.any() else None,
     )
-    inner = [value for job, value in used if job.members]
+    asked = len(used.values) - used.reused
+    inner = used.values[:asked][used.coalitions[:asked].any(axis=1)]
     return PropertyResult(
         name=name,
         sign=wanted.sign,
@@ -65,4 +76,6 @@ def _result(
         seed_noise=noise.sd,
         seed_correlation=noise.correlation,
         audit_rows=noise.coalitions,
+        reused=used.reused,
+        reused_with_former=used.with_former,
     )

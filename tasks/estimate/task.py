@@ -22,13 +22,14 @@ def estimate_credits(
 ) -> tuple[PropertyResult, ...]:
     """Shapley values of every property, with their uncertainty."""
     log = get_run_logger()
-    results = property_results(study, partition, plan.jobs, outcomes)
+    results = property_results(study, partition, plan.jobs, outcomes, plan.archive, plan.sizes)
     for result in results:
         log.info(
-            "%s: estimator %s on %d coalitions; spread between coalitions %.3g, noise of a repeat %s",
+            "%s: estimator %s on %d coalitions%s; spread between coalitions %.3g, noise of a repeat %s",
             result.name,
             result.credits.estimator,
             result.credits.n_evaluations,
+            f" ({result.reused} of them reused)" if result.reused else "",
             result.spread,
             "not measured" if result.seed_noise is None else f"{result.seed_noise:.3g}",
         )

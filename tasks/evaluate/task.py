@@ -20,10 +20,11 @@ from infra.store import Store
 from tasks.evaluate.failures import TooManyFailures, check_failures
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.evaluate.statistics import prepare_statistics as prepare
-from tasks.evaluate.workers import Evaluates, WorkerDied, WorkerUnavailable, open_workers
+from tasks.evaluate.workers import Evaluates, InProcess, ProcessPool, WorkerDied, WorkerUnavailable, open_workers
 from tasks.partition import Partition
 from tasks.plan.plan import Plan, recall
 from tasks.progress import clock
+from tasks.publish.rounds import say_round
 from tasks.recipe import Recipe
 from tasks.study import Study
 
@@ -63,16 +64,31 @@ def evaluate_coalition(job: Job, label: str, workers: Evaluates, store: Store) -
     return workers.evaluate(job, get_run_logger().info)
 
 
-def evaluate_coalitions(
+def workers_for(
     study: Study,
-    plan: Plan,
     partition: Partition,
     pixels: str,
     pruned: Recipe,
     statistics: Mapping[str, str | None],
     store: Store,
+) -> ProcessPool | InProcess:
+    """The workers of a run, to be opened with `with`: each starts when it is first needed, and stays through all rounds."""
+    setting = Setting(
+        store_url=store.url,
+        study=study,
+        data_sha256=pixels,
+        train_digests=partition.train_digests,
+        ownership=partition.ownership,
+        pruned_key=pruned.key,
+        statistics=dict(statistics),
+    )
+    return open_workers(setting)
+
+
+def evaluate_coalitions(
+    study: Study, plan: Plan, partition: Partition, workers: Evaluates, store: Store
 ) -> list[Outcome]:
-    """The outcome of every job of a plan, in its order: from the ledger, or evaluated now. Called by the flow itself, whose
+    """The outcome of every job of a plan, in its order: known already, or evaluated now. Called by the flow itself, whose
     child task runs the evaluations are.
 
     Raises:
@@ -84,57 +100,58 @@ def evaluate_coalitions(
     artifact = create_progress_artifact(
         progress=100.0 * len(plan.known) / len(plan.jobs),
         key=f"evaluations-{study.name}",
-        description=f"{len(plan.jobs)} evaluations, {len(plan.known)} of them found in the ledger",
+        description=_description(study, plan),
     )
     assert isinstance(artifact, UUID)  # called in a synchronous flow, it is no coroutine
-    setting = Setting(
-        store_url=store.url,
-        study=study,
-        data_sha256=pixels,
-        train_digests=partition.train_digests,
-        ownership=partition.ownership,
-        pruned_key=pruned.key,
-        statistics=dict(statistics),
-    )
     started = time.monotonic()
-    with open_workers(setting) as workers:
-        if plan.missing:
-            log.info("%d evaluations to do on %d workers, which start now", len(plan.missing), workers.size)
-        run = evaluate_coalition.with_options(retries=study.execution.retries)
-        waiting = list(reversed(plan.missing))
-        running: dict[PrefectFuture[Any], int] = {}
-        while waiting or running:
-            while waiting and len(running) < workers.size:
-                position = waiting.pop()
-                job = plan.jobs[position]
-                future = run.submit(job, _label(job, position, len(partition.contributors)), workers, store)
-                running[future] = position
-            future = next(as_completed(list(running)))
-            position = running.pop(future)
-            outcomes[position] = _outcome(plan.jobs[position], future)
-            done = len(outcomes) - len(plan.known)
-            left = (time.monotonic() - started) / done * (len(waiting) + len(running))
-            log.info(
-                "%d of %d evaluations done (%d from the ledger), %s left · %s",
-                len(outcomes),
-                len(plan.jobs),
-                len(plan.known),
-                clock(left),
-                _summary(plan.jobs[position], outcomes[position]),
-            )
-            if waiting and outcomes[position].failures:
-                try:
-                    _check(study, plan, outcomes)
-                except TooManyFailures:
-                    log.error("this run has failed, whatever the others give: %d are not begun", len(waiting))
-                    waiting.clear()
+    if plan.missing:
+        log.info("%d evaluations to do on %d workers", len(plan.missing), workers.size)
+    run = evaluate_coalition.with_options(retries=study.execution.retries)
+    waiting = list(reversed(plan.missing))
+    running: dict[PrefectFuture[Any], int] = {}
+    while waiting or running:
+        while waiting and len(running) < workers.size:
+            position = waiting.pop()
+            job = plan.jobs[position]
+            future = run.submit(job, _label(job, position, len(partition.contributors)), workers, store)
+            running[future] = position
+        future = next(as_completed(list(running)))
+        position = running.pop(future)
+        outcomes[position] = _outcome(plan.jobs[position], future)
+        done = len(outcomes) - len(plan.known)
+        left = (time.monotonic() - started) / done * (len(waiting) + len(running))
+        log.info(
+            "%d of %d evaluations done (%d from the ledger), %s left · %s",
+            len(outcomes),
+            len(plan.jobs),
+            len(plan.cached),
+            clock(left),
+            _summary(plan.jobs[position], outcomes[position]),
+        )
+        if waiting and outcomes[position].failures:
             try:
-                update_progress_artifact(artifact, progress=100.0 * len(outcomes) / len(plan.jobs))
-            except Exception as error:
-                # A bar that stands still, while the API is away, is no reason to lose hours of work.
-                log.warning("the progress in the Prefect UI could not be moved: %s", error)
+                _check(study, plan, outcomes)
+            except TooManyFailures:
+                log.error("this run has failed, whatever the others give: %d are not begun", len(waiting))
+                waiting.clear()
+        try:
+            update_progress_artifact(artifact, progress=100.0 * len(outcomes) / len(plan.jobs))
+        except Exception as error:
+            # A bar that stands still, while the API is away, is no reason to lose hours of work.
+            log.warning("the progress in the Prefect UI could not be moved: %s", error)
     _check(study, plan, outcomes)
     return [outcomes[i] for i in range(len(plan.jobs))]
+
+
+def _description(study: Study, plan: Plan) -> str:
+    """What stands under the bar: how much there is to do, and with a stop rule how much there may still be."""
+    said = f"{len(plan.jobs)} evaluations, {len(plan.cached)} of them found in the ledger"
+    if not study.estimation.in_rounds:
+        return said
+    said = f"Round {len(plan.rounds) + 1}: {said}; {plan.draws} of at most {study.estimation.budget} of the budget"
+    if not plan.rounds:
+        return said
+    return "\n\n".join([said, *say_round(plan.rounds[-1], study.estimation.stop_level)])
 
 
 def _check(study: Study, plan: Plan, outcomes: Mapping[int, Outcome]) -> None:

@@ -1,95 +1,154 @@
 """Step 4: which coalitions to evaluate, and what of them is in the ledger already.
 
-The design is drawn first, from the study alone; the ledger is asked afterwards. So the same study always asks for the same
-coalitions, and a run that was killed finds everything that it had finished.
+Rounds are drawn first (`design`), the ledger is asked afterwards. So the same study always asks for the same coalitions,
+and a run that was killed finds everything that it had finished. What the ledger holds besides (`archive`) costs nothing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
 from tasks.evaluate.jobs import Job, Outcome, Role
 from tasks.partition import Partition
-from tasks.properties import resolve_property
-from tasks.recipe import Recipe, model_recipe, samples_recipe, score_recipe
-from tasks.shapley import UnidentifiedError, estimate_credits, propose_coalitions
+from tasks.plan.archive import Archive, find_archive
+from tasks.plan.chain import chain, properties_of
+from tasks.plan.design import FIRST, Coalitions, Floats, audit_rows, distinct, first_round, images_of, opening
+from tasks.plan.former import Earlier, sizes_with_former
+from tasks.plan.rounds import Ending, Round
+from tasks.properties import Property
+from tasks.recipe import Recipe, model_recipe
 from tasks.study import Study
+
+NOTHING_REUSED = Archive((), (), (), (), np.zeros((0, 0), dtype=bool), {})
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All evaluations a statement needs, in the order in which they are worth having."""
+    """All evaluations that a study has asked for so far, in the order in which they are worth having.
+
+        jobs       round 1: design …, audit … | round 2: design … | …     asked for: evaluated, or found in the ledger
+        archive                                                           there, but not asked for: used for nothing
+
+    known: by position in jobs, outcomes that need no work: the ledger's, and those of the rounds before.
+    cached: positions of the jobs that the ledger answered.
+    trained: of those that are missing, how many need no training: weights or images are kept, and only scored anew.
+    sizes: float64[contributors + former ones of the archive], training images.
+    rounds: what each finished round came to. ended: why there is no further one; None while there is.
+    """
 
     jobs: tuple[Job, ...]
-    known: Mapping[int, Outcome]  # by position in jobs: those that the ledger answers completely
-    trained: int  # of the rest, how many need no training: their weights or images are kept, and only scored anew
+    known: Mapping[int, Outcome]
+    cached: frozenset[int]
+    trained: int
+    archive: Archive
+    sizes: Floats
+    rounds: tuple[Round, ...] = ()
+    ended: Ending | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is a round that has not been judged yet."""
+        return self.ended is None
 
     @property
     def missing(self) -> tuple[int, ...]:
         """Positions of the jobs that have to be submitted."""
         return tuple(i for i in range(len(self.jobs)) if i not in self.known)
 
+    @property
+    def draws(self) -> int:
+        """What the budget counts: coalitions asked for, each as often as the design drew it, without the audit's repeats."""
+        return sum(job.draws for job in self.jobs if job.role != "audit")
+
+    def asked(self, contributors: int) -> Coalitions:
+        """The coalitions asked for, each once: bool[m, contributors]."""
+        return _rows([job for job in self.jobs if job.role != "audit"], contributors)
+
+    def there(self, contributors: int, outcomes: Sequence[Outcome]) -> Coalitions:
+        """Coalitions of today's contributors with a value for every property, asked for or reused: bool[m, contributors]."""
+        mine = np.flatnonzero(~np.asarray(self.archive.former_rows.any(axis=1)))
+        pairs = [
+            *((job, outcome) for job, outcome in zip(self.jobs, outcomes, strict=True) if job.role != "audit"),
+            *((self.archive.jobs[i], self.archive.outcomes[i]) for i in mine),
+        ]
+        return _rows([job for job, outcome in pairs if job.scores.keys() <= outcome.values.keys()], contributors)
+
 
 def make_plan(
-    study: Study, partition: Partition, pruned: Recipe, statistics: Mapping[str, str | None], ledger: Ledger
+    study: Study,
+    partition: Partition,
+    pruned: Recipe,
+    statistics: Mapping[str, str | None],
+    ledger: Ledger,
+    earlier: Mapping[str, Earlier] | None = None,
 ) -> Plan:
-    """Design, baseline and audit of a study as jobs, held against the ledger.
+    """The first round of a study and its audit as jobs, held against the ledger; and what else is there to be used.
 
     Args:
         statistics: by property, the digest of its reference statistics.
-
-    Raises:
-        ValueError: if the budget is too small for the number of contributors.
+        earlier: by fingerprint, whose data the study's statements say it was (`former.earlier_contributors`).
     """
-    coalitions = draw_coalitions(study, partition)
-    # One evaluation a distinct coalition, in the order of the design; the paper's iid draw repeats some.
-    draws = Counter(row.tobytes() for row in coalitions)
-    rows = [np.frombuffer(row, dtype=bool) for row in draws]
-    main = study.coalition.seed
-    jobs = [make_job(study, partition, pruned, statistics, row, _role(row), main, draws[row.tobytes()]) for row in rows]
-    for row in audit_rows(study, np.array(rows)):
+    estimation, images, earlier = study.estimation, images_of(partition), earlier or {}
+    archive = NOTHING_REUSED
+    if estimation.reuse and estimation.takes_any_rows:
+        owners = {fingerprint: who.name for fingerprint, who in earlier.items()}
+        archive = find_archive(study, partition, pruned, statistics, ledger, known_owners=owners, exclude=())
+    known_sizes = {fingerprint: who.images for fingerprint, who in earlier.items()}
+    plan = Plan((), {}, frozenset(), 0, archive, sizes_with_former(partition, archive.former, known_sizes))
+
+    rows = first_round(estimation, images)
+    repeated = audit_rows(study, distinct(rows))
+    there = plan.there(len(images), [])
+    if estimation.design == "a_optimal" and len(there) >= FIRST * len(images):
+        rows = opening(estimation, images, np.array(repeated, dtype=bool).reshape(-1, len(images)), there)
+    return extend(plan, study, partition, pruned, statistics, ledger, rows, repeated=repeated)
+
+
+def extend(
+    plan: Plan,
+    study: Study,
+    partition: Partition,
+    pruned: Recipe,
+    statistics: Mapping[str, str | None],
+    ledger: Ledger,
+    rows: Coalitions,
+    *,
+    repeated: Sequence[Coalitions] = (),
+    outcomes: Sequence[Outcome] = (),
+) -> Plan:
+    """A plan with another round.
+
+    rows: bool[k, contributors], of the design; one evaluation a distinct coalition, the paper's iid draw repeats some.
+    repeated: coalitions to evaluate under the audit's seeds. outcomes: of the plan's jobs so far.
+    """
+    properties, main = properties_of(study), study.coalition.seed
+    jobs, positions = list(plan.jobs), {job.members: i for i, job in enumerate(plan.jobs) if job.role != "audit"}
+    for bits, draws in Counter(row.tobytes() for row in rows).items():
+        row = np.frombuffer(bits, dtype=bool)
+        if (position := positions.get(_members(row))) is not None:
+            jobs[position] = replace(jobs[position], draws=jobs[position].draws + draws)
+        else:
+            jobs.append(make_job(study, partition, pruned, statistics, row, _role(row), main, draws, properties))
+    for row in repeated:
         for seed in study.coalition.audit_seeds:
-            jobs.append(make_job(study, partition, pruned, statistics, row, "audit", seed))
-    records = _look_up(jobs, ledger)
-    known = _known(jobs, records)
-    trained = sum(_needs_no_training(job, records) for i, job in enumerate(jobs) if i not in known)
-    return Plan(tuple(jobs), known, trained)
+            jobs.append(make_job(study, partition, pruned, statistics, row, "audit", seed, 1, properties))
 
-
-def draw_coalitions(study: Study, partition: Partition) -> np.ndarray:
-    """The design of a study: bool[k, contributors], the empty and the grand coalition among them. Needs no model.
-
-    Raises:
-        ValueError: if credits could not be told apart even if none of these evaluations failed.
-    """
-    n, estimation = len(partition.contributors), study.estimation
-    sizes = np.array([c.images for c in partition.contributors])
-    rows = propose_coalitions(n, estimation.budget, seed=estimation.seed, sizes=sizes, design=estimation.design)
-    # Which credits are determined depends on the rows alone: any values that differ will do to find out.
-    values = np.random.default_rng(0).standard_normal(len(rows))
-    try:
-        estimate_credits(rows, values, sizes=sizes, estimator=estimation.estimator)
-    except UnidentifiedError as error:
-        raise ValueError(f"estimation.budget {estimation.budget} is too small for {n} contributors: {error}") from error
-    return rows
-
-
-def audit_rows(study: Study, coalitions: np.ndarray) -> list[np.ndarray]:
-    """The coalitions to repeat under other seeds: everybody, and evenly through the sizes of the design, small to large."""
-    count = study.coalition.audit_coalitions
-    if count == 0:
-        return []
-    size = coalitions.sum(axis=1)
-    inner = np.flatnonzero((size > 0) & (size < coalitions.shape[1]))
-    ranked = inner[np.argsort(size[inner], kind="stable")]
-    places = (np.arange(count - 1) + 0.5) / max(1, count - 1) * len(ranked)
-    chosen = list(dict.fromkeys(int(ranked[int(p)]) for p in places)) if len(ranked) else []
-    return [np.ones(coalitions.shape[1], dtype=bool), *(coalitions[i] for i in chosen)]
+    before, new = len(plan.jobs), jobs[len(plan.jobs) :]
+    records = _look_up(new, ledger)
+    found = _known(new, records)
+    return replace(
+        plan,
+        jobs=tuple(jobs),
+        known={**dict(enumerate(outcomes)), **{before + i: outcome for i, outcome in found.items()}},
+        cached=plan.cached | {before + i for i in found},
+        trained=sum(_needs_no_training(job, records) for i, job in enumerate(new) if i not in found),
+        archive=_without(plan.archive, {job.model.key for job in new}),
+    )
 
 
 def make_job(
@@ -97,22 +156,40 @@ def make_job(
     partition: Partition,
     pruned: Recipe,
     statistics: Mapping[str, str | None],
-    row: np.ndarray,
+    row: Coalitions,
     role: Role,
     seed: int,
     draws: int = 1,
+    properties: Sequence[Property] | None = None,
 ) -> Job:
     """The job of one coalition, all its digests computed."""
-    members = tuple(int(i) for i in np.flatnonzero(row))
+    members = _members(row)
     contributors = [partition.contributors[i] for i in members]
     model = model_recipe(pruned, (c.fingerprint for c in contributors), study, seed)
-    properties = [resolve_property(name, study.properties) for name in study.properties.names]
-    samples = samples_recipe(model, study, seed) if any(p.needs == "samples" for p in properties) else None
-    scores = {}
-    for p in properties:
-        subject = samples if p.needs == "samples" and samples is not None else model
-        scores[p.name] = score_recipe(subject, p.identity(), statistics[p.name])
+    samples, scores = chain(model, study, properties or properties_of(study), statistics, seed)
     return Job(members, tuple(c.name for c in contributors), role, seed, model, samples, scores, draws)
+
+
+def _members(row: Coalitions) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.flatnonzero(row))
+
+
+def _rows(jobs: Sequence[Job], contributors: int) -> Coalitions:
+    rows = np.zeros((len(jobs), contributors), dtype=bool)
+    for row, job in zip(rows, jobs, strict=True):
+        row[list(job.members)] = True
+    return rows
+
+
+def _without(archive: Archive, asked: Collection[str]) -> Archive:
+    """The archive less the evaluations that a design has asked for by now; `asked` holds keys of models."""
+    kept = [i for i, job in enumerate(archive.jobs) if job.model.key not in asked]
+    return replace(
+        archive,
+        jobs=tuple(archive.jobs[i] for i in kept),
+        outcomes=tuple(archive.outcomes[i] for i in kept),
+        former_rows=archive.former_rows[kept],
+    )
 
 
 def recall(jobs: Iterable[Job], ledger: Ledger) -> dict[int, Outcome]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tasks.publish import numbers, plots, text
+from tasks.publish.rounds import story
 from tasks.publish.tables import LEVEL, Separation, cautions, credit_scale, excess_scale, ranks, share_note, shares
 from tasks.publish.types import PropertyResult, StatementData
 
@@ -55,7 +56,8 @@ def artifact_markdown(data: StatementData) -> str:
     ]
     foot = [
         "Excess is a contributor's credit above an equal share, in the property's unit; more is always better. "
-        "Intervals are 90 % and conditional on this epoch and seed."
+        "Intervals are 90 % and conditional on this epoch and seed.",
+        *(_prose(sentence) for sentence in story(data)),
     ]
     if data.attribution.strip():
         foot.append(_prose(text.shorten(" ".join(data.attribution.split()), 2000)))

@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from tasks.publish import numbers, plots, sections, text
+from tasks.publish import numbers, plots, rounds, sections, text
 from tasks.publish.numbers import Scale
 from tasks.publish.tables import LEVEL, Separation, cautions, credit_scale, excess_scale, ranks, share_note, shares
 from tasks.publish.types import PropertyResult, StatementData
@@ -100,6 +100,8 @@ def report_html(data: StatementData) -> bytes:
         cost_bars=sections.cost_bars(data),
         evaluation_bars=sections.evaluation_bars(data),
         evaluation_counts=sections.evaluation_counts(data),
+        story=[_tied(sentence) for sentence in rounds.story(data)],
+        rounds=rounds.rounds_table(data.rounds, data.study.estimation.stop_level),
         failed=sections.failed(data),
         problems=sections.problems(data),
         merged=sections.merged(data),

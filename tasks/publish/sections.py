@@ -25,6 +25,7 @@ _STEPS = {
     "partition": "Partition the images",
     "train_reference": "Train the reference model",
     "prune": "Prune and recover",
+    "plan": "Choose coalitions",
     "evaluate": "Evaluate coalitions",
     "estimate": "Estimate credits",
     "publish": "Publish",
@@ -67,8 +68,13 @@ def _bars(rows: list[tuple[str, float]]) -> list[Bar]:
 
 
 def evaluation_counts(data: StatementData) -> list[Bar]:
-    """How many evaluations were new, taken from the ledger, and failed."""
-    names = {"evaluations_new": "new", "evaluations_cached": "cached, from the ledger", "evaluations_failed": "failed"}
+    """How many evaluations were new, taken from the ledger, reused, and failed."""
+    names = {
+        "evaluations_new": "new",
+        "evaluations_cached": "cached, from the ledger",
+        "evaluations_reused": "reused, asked for by other runs only",
+        "evaluations_failed": "failed",
+    }
     rows = [(label, float(data.costs[name])) for name, label in names.items() if name in data.costs]
     total = float(len(data.evaluations)) or 1.0  # a failed one is a new or a cached one too
     return [Bar(label, numbers.count(value), 100 * value / total) for label, value in rows]
@@ -184,7 +190,11 @@ def _number(value: Any) -> float | None:
 
 def provenance(data: StatementData) -> list[tuple[str, list[tuple[str, str]]]]:
     """The manifest as titled groups of (dotted name, value); values that stand alone come first."""
-    loose = [(str(key), _leaf(value)) for key, value in data.manifest.items() if not isinstance(value, Mapping)]
+    loose = [
+        (str(key), _leaf(value))
+        for key, value in data.manifest.items()
+        if not isinstance(value, Mapping) and key != "rounds"  # the report has a table of them
+    ]
     groups = [
         (str(key), list(_flat("", value)))
         for key, value in data.manifest.items()

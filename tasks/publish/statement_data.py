@@ -36,19 +36,22 @@ def collect(
 ) -> StatementData:
     """Everything a statement says, with the digests it rests on."""
     failed = sum(bool(outcome.failures) for outcome in outcomes)
+    archive, cached, reused = plan.archive, len(plan.cached), len(plan.archive.jobs)
+    new = len(plan.jobs) - cached
     return StatementData(
         study=study,
         run=run,
         created=now(),
         partition=partition,
         results=results,
-        evaluations=evaluations_table(partition, plan.jobs, outcomes),
+        evaluations=evaluations_table(partition, plan.jobs, outcomes, archive),
         reference_samples=reference_samples,
         pruning=pruning_table(pruned[1]),
         costs={
             **seconds,
-            "evaluations_cached": len(plan.known),
-            "evaluations_new": len(plan.missing),
+            "evaluations_cached": cached,
+            "evaluations_new": new,
+            "evaluations_reused": reused,
             "evaluations_failed": failed,
         },
         manifest={
@@ -66,10 +69,18 @@ def collect(
                 "design": study.estimation.seed,
             },
             "seconds": dict(seconds),
-            "evaluations": {"cached": len(plan.known), "new": len(plan.missing), "failed": failed},
+            "evaluations": {"cached": cached, "new": new, "reused": reused, "failed": failed},
+            "rounds": [dataclasses.asdict(this) for this in plan.rounds],
+            "ending": None if plan.ended is None else dataclasses.asdict(plan.ended),
+            "former": dict(zip(archive.former, archive.former_names, strict=True)),
+            "ignored": dict(archive.ignored),
             "versions": versions(),
         },
         attribution=attribution(study.data),
+        rounds=plan.rounds,
+        ending=plan.ended,
+        former=archive.former_names,
+        ignored=archive.ignored,
     )
 
 

@@ -117,9 +117,12 @@ def cautions(data: StatementData) -> list[str]:
             f"Low budget for {_listed(low)}: fewer than three evaluations ({_counts(low)}) for each of the {n} "
             "contributors. The intervals are wide, and may still be too narrow."
         )
+    if data.ending is not None and data.ending.reached is False:
+        found.append(text.plain(data.ending.sentence, 2000))
     failed = int(failures(data.evaluations).sum())
     if failed:
-        found.append(f"{failed} of {len(data.evaluations)} evaluations failed and entered no credit.")
+        asked = int((data.evaluations["role"] != "archive").sum())
+        found.append(f"{failed} of {asked} evaluations failed and entered no credit.")
     return found
 
 
@@ -133,9 +136,9 @@ def _counts(results: list[PropertyResult]) -> str:
 
 
 def failures(evaluations: pd.DataFrame) -> pd.Series:
-    """Bool, one an evaluation: whether it failed."""
+    """Bool, one an evaluation: whether the study asked for it and it failed. What the archive lacks was not asked for."""
     reason = evaluations["failure"]
-    return reason.notna() & (reason.astype("string").fillna("") != "")
+    return (evaluations["role"] != "archive") & reason.notna() & (reason.astype("string").fillna("") != "")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ needs is here, and nothing here can reach a store, a server or a model.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from tasks.partition import Partition
+    from tasks.plan.rounds import Ending, Round
     from tasks.shapley import Credits
     from tasks.study import Study
 
@@ -26,7 +27,8 @@ class PropertyResult:
 
     Values in `credits` are sign × raw, so that more is always better. `spread`, `seed_noise` are standard
     deviations in the property's unit: between the coalitions of the design, and between seeds of one coalition
-    after each seed's main effect is removed (None where no coalition was repeated).
+    after each seed's main effect is removed (None where no coalition was repeated). `reused` evaluations were not asked
+    for by the study's design; those with the images of former contributors among them inform the estimate indirectly.
     """
 
     name: str
@@ -38,19 +40,24 @@ class PropertyResult:
     seed_noise: float | None
     seed_correlation: float | None
     audit_rows: int
+    reused: int = 0
+    reused_with_former: int = 0
 
 
 @dataclass(frozen=True)
 class StatementData:
     """All that one statement says.
 
-    evaluations: one row an evaluation; columns role (design|baseline|grand|audit), seed, size, members, cached,
+    evaluations: one row an evaluation; columns role (design|baseline|grand|audit|archive), seed, size, members, cached,
         failure, one column of raw values for each property, `*_seconds`, keys, and one bool column
         "in:<contributor>" each.
     reference_samples: uint8 [k, r, r, 3].
     pruning: rows of model, parameters, macs, seconds_per_step, heldout_loss.
     costs: seconds by step, and the counts evaluations_cached, evaluations_new, evaluations_failed.
     created: ISO 8601, UTC.
+    rounds, ending: how sure the credits were after each round, and why there was no further one.
+    former: names of contributors who have left and are in reused evaluations. ignored: why evaluations in the ledger were
+        not used -> how many.
     Raises ValueError where `created` is no time, or the results do not fit the contributors.
     """
 
@@ -65,6 +72,10 @@ class StatementData:
     costs: Mapping[str, float]
     manifest: Mapping[str, Any]
     attribution: str
+    rounds: tuple[Round, ...] = ()
+    ending: Ending | None = None
+    former: tuple[str, ...] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         datetime.fromisoformat(self.created)

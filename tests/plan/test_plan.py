@@ -9,7 +9,7 @@ from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
 from infra.store import Store
 from tasks.partition import Contributor, Partition
 from tasks.plan import Plan, make_plan
-from tasks.plan.plan import audit_rows
+from tasks.plan.design import audit_rows, check_budget
 from tasks.recipe import Recipe
 from tasks.study import Study
 
@@ -66,7 +66,15 @@ def test_no_audit_can_be_asked_for() -> None:
 @pytest.mark.parametrize("chosen", ["default", "kernelshap"])
 def test_a_budget_that_cannot_tell_the_contributors_apart_is_refused_before_it_is_spent(chosen: str) -> None:
     with pytest.raises(ValueError, match=r"estimation\.budget 6 is too small for 8 contributors"):
-        plan(study(budget=6, design=chosen, estimator=chosen))
+        check_budget(study(budget=6, design=chosen, estimator=chosen), people(8))
+    check_budget(study(budget=40, design=chosen, estimator=chosen), people(8))
+
+
+@pytest.mark.parametrize("top", [8, 9])
+def test_a_top_that_leaves_nobody_to_be_above_is_refused_before_it_is_paid_for(top: int) -> None:
+    with pytest.raises(ValueError, match=rf"estimation\.stop_top {top} cannot be settled among 8 contributors"):
+        check_budget(study(stop_top=top), people(8))
+    check_budget(study(stop_top=7), people(8))
 
 
 def test_a_joiner_changes_no_key_of_the_coalitions_without_them() -> None:
