@@ -84,7 +84,9 @@ def test_each_pick_lowers_the_summed_variance_of_excess_credits_most():
 
 def test_joiners_need_far_fewer_evaluations_than_a_fresh_start():
     """Three join twelve: twenty picked coalitions tell more than twenty drawn ones, and come near a fresh start of 150."""
-    picked, drawn, fresh = [], [], []
+    picked: list[float] = []
+    drawn: list[float] = []
+    fresh: list[float] = []
     for seed in range(4):
         game = build("class coverage", 15, seed)
         known = archive(game, 12, 120, seed)
