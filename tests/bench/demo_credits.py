@@ -27,7 +27,7 @@ from infra.store import Store
 from tasks.progress import Ticker
 from tasks.shapley import MeasuredNoise, UnidentifiedError, estimate_credits, propose_coalitions
 from tasks.shapley.estimators import ESTIMATORS
-from tests.games import Coalitions, Floats, row_numbers, table
+from tests.games import Coalitions, Floats, all_coalitions, row_numbers, table
 
 BUDGETS = (24, 40, 66, 100)
 # The paper's estimator on the paper's draw; the others on the default design, all of one repetition on the same rows.
@@ -147,11 +147,24 @@ def _mean(scores: list[tuple[float, float, float | None, float | None]]) -> Figu
     )
 
 
+def chance_in_truth(values: Floats, noise: MeasuredNoise) -> float:
+    """Share of the true excess credits' squares that another seed's table would move them by, on average: what a method
+    cannot be blamed for where it smooths that chance away, and gets for nothing where it reproduces it."""
+    rows = all_coalitions(int(np.log2(len(values))))
+    credits = estimate_credits(rows, values, noise=noise)
+    return float(np.trace(credits.excess_covariance) / (credits.excess**2).sum())
+
+
 def markdown(study: Study, found: dict[tuple[str, int], dict[str, Figures]], designs: int) -> str:
     """One row for each property, budget and method."""
     lines = [
         f"{len(study.contributors)} contributors, all {2 ** len(study.contributors)} coalitions known; means over "
         f"{designs} designs a budget. Error: squared error of the excess credits over their own squares.",
+        *(
+            f"Chance in the truth of {name}, as replicates measured it: {chance_in_truth(study.values[name], noise):.2g}."
+            for name, noise in study.noise.items()
+            if name in study.values
+        ),
         "",
         "| property | evaluations | estimator | error | times lower than kernelshap | than kernelshap_sizes | Spearman "
         "| 90 % intervals cover % | their width / s.d. | designs with an answer |",

@@ -73,7 +73,7 @@ def report(records: Sequence[Record], command: str) -> str:
         "geometric mean over the games that are not additive. Gains of 1 are the yardstick itself, – is not measured. "
         "`kernelshap` is the paper's on the paper's iid draw; every other method of ours is on the default design, and "
         f"`{IID_ROWS}` on the paper's draw.",
-        summary(cells),
+        *summary(cells),
     ]
     for n in sorted({condition[0] for condition in cells.conditions()}, key=lambda n: (n == 12, n)):
         parts += of_size(cells, n)
@@ -88,8 +88,8 @@ def report(records: Sequence[Record], command: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def summary(cells: Cells) -> str:
-    """The issue's figures, for m = 5n and 10n and all kinds of noise together."""
+def summary(cells: Cells) -> list[str]:
+    """The figures that matter most, for m = 5n and 10n and all kinds of noise together."""
     rows = []
     for method in (method for method in DECIDED if method in cells.methods()):
         for n in sorted({condition[0] for condition in cells.conditions()} - {12}):
@@ -124,7 +124,7 @@ def summary(cells: Cells) -> str:
         "90 % intervals cover %",
         "95 %",
     ]
-    return "### In short\n\n" + markdown(head, rows)
+    return ["### In short", markdown(head, rows)] if rows else []
 
 
 def of_size(cells: Cells, n: int) -> list[str]:
