@@ -48,7 +48,8 @@ bench-estimators: | $(VENV)/ready   ## every estimator on games with known credi
 	$(RUN) -m tests.bench.estimators $(ARGS)
 
 bench-estimators-small: | $(VENV)/ready   ## one repetition of it at n = 20 (under a minute); fails on crashes, never on figures
-	$(RUN) -m tests.bench.estimators --players 20 --factors 5 --noises 0.1 --noise-kinds iid --repeats 1 --archive $$(mktemp)
+	$(RUN) -m tests.bench.estimators --players 20 --factors 5 --noises 0.1 --noise-kinds iid --repeats 1 --experiments accuracy --archive $$(mktemp)
+	$(RUN) -m tests.bench.estimators --players 20 --games saturating signed --repeats 1 --experiments join --archive $$(mktemp)
 
 bench-demo-credits: $(if $(EVALUATIONS),,$(DATA)/metadata.csv) | $(VENV)/ready   ## the demo's credits at smaller budgets against its exact ones (evaluates all 256 coalitions)
 	$(if $(EVALUATIONS),,$(RUN) -m flows.run $(STUDY) --set name=openmoji-complete --set estimation.budget=256)

@@ -29,6 +29,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="python -m tests.bench.estimators", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--players", type=int, nargs="+", default=settings.PLAYERS)
+    parser.add_argument("--games", nargs="+", metavar="KIND", help="kinds of game (all)")
     parser.add_argument("--factors", type=int, nargs="+", default=settings.FACTORS, help="evaluations a contributor")
     parser.add_argument("--noises", type=float, nargs="+", default=settings.NOISES, help="s.d. as a share of sd(v)")
     parser.add_argument("--noise-kinds", nargs="+", default=settings.NOISE_KINDS, choices=settings.NOISE_KINDS)
@@ -66,6 +67,8 @@ def main(arguments: Sequence[str]) -> int:
             chosen += joins
         else:
             print("the join experiment needs the estimator gp and the design a_optimal: left out")
+    if given.games:
+        chosen = [setting for setting in chosen if setting.game in given.games]
     crashes: list[str] = []
     if not given.report:
         jobs = list(missing(archive, sorted(chosen, key=settings.rank), methods, digests))
