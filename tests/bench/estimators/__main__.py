@@ -1,6 +1,6 @@
 """The command: measure what the archive lacks, then print the tables of what it has.
 
-python -m tests.bench.estimators                        everything, about … on one core; stop and start as you like
+python -m tests.bench.estimators                        everything, hours on one core; stop and start as you like
 python -m tests.bench.estimators --players 20 --jobs 2  a shard of it
 python -m tests.bench.estimators --report --table docs/estimators.md
 """
