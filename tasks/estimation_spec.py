@@ -49,7 +49,8 @@ class EstimationSpec(Section):
         default=None,
         gt=0,
         allow_inf_nan=False,
-        description="The same as a part of v(N) - v(∅): 0.05 is five percent of what all contributors gave together.",
+        description="The same as a part of v(N) - v(∅): 0.05 is five percent of what all contributors gave together. Easily "
+        "satisfied where v(∅) is an untrained network, far off.",
     )
     stop_top: int | None = Field(
         default=None,

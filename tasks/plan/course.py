@@ -150,6 +150,7 @@ def _spent(study: Study, this: Round, complete: bool) -> Ending:
         "Every coalition has been evaluated"
         if complete
         else f"The budget of {study.estimation.budget} evaluations is spent"
+        + (", reused ones counted" if study.estimation.design == "a_optimal" and this.reused else "")
     )
     if not study.estimation.has_stop_rule:
         return Ending(None, f"{end}; no stop rule was set.")
