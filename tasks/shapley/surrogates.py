@@ -41,6 +41,17 @@ class SizeSurrogate:
 
 
 @dataclass(frozen=True)
+class Constant:
+    """Every coalition is worth the same, as all that were evaluated are."""
+
+    value: float
+
+    def predict(self, coalitions: Coalitions) -> tuple[Floats, Floats]:
+        """(mean float64[k], s.d. float64[k]): the value, and none."""
+        return np.full(len(coalitions), self.value), np.zeros(len(coalitions))
+
+
+@dataclass(frozen=True)
 class Table:
     """Every coalition's own value. present: bool[columns]; values: float64[2^n], row number Σ 2^i [i ∈ S]; sd: of one."""
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..estimate import Estimate
 from ..noise import MeasuredNoise
+from ..surrogates import Constant
 from ..validate import Evaluations, UnidentifiedError
 from .calibration import inflation
 from .covariance import Space
@@ -35,7 +36,8 @@ def gp(evaluations: Evaluations, noise: MeasuredNoise | None) -> Estimate:
     evidence = gather(evaluations, noise)
     n = evaluations.n_players
     if evidence.scale == 0:
-        return Estimate(np.full(n, (evaluations.grand - evaluations.empty) / n), np.zeros((n, n)), np.inf)
+        level = (evaluations.grand - evaluations.empty) / n
+        return Estimate(np.full(n, level), np.zeros((n, n)), np.inf, surrogate=Constant(evidence.centre))
     posterior = condition(evaluations, evidence)
     values = posterior.credits - evaluations.empty / n
     of_empty = posterior.noise_variance() / (evaluations.empty_times * n**2)

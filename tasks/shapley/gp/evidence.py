@@ -15,7 +15,9 @@ from ..validate import Evaluations, distinct
 from .hyperparameters import Floats
 
 KNOWN_DEGREES = 1e4  # degrees of freedom at which a noise variance counts as known
-GROWTH_DEGREES = 4.0  # degrees of freedom of repeats below which noise is taken to be the same everywhere
+# Degrees of freedom of repeats below which noise is taken to be the same everywhere. Measured at n = 12, m = 60, noise 20 %:
+# a growth read off 6 or 20 of them costs more (error 5 to 20 % larger) than a real one that is overlooked.
+GROWTH_DEGREES = 60.0
 CONSTANT = 1e-12  # a range of values below this share of the largest is rounding
 
 

@@ -55,9 +55,9 @@ def test_noise_that_grows_for_small_coalitions_is_seen_only_with_replicates():
     deviation = sd * np.sqrt(5 / np.maximum(rows.sum(axis=1), 1))
     values = game.value(rows) + deviation * rng.standard_normal(len(rows))
     evaluations = check_evaluations(rows, values, game.sizes)
-    blind = condition(evaluations, gather(evaluations, MeasuredNoise(sd**2, 24.0)))
-    by_size = tuple((size, sd**2 * 5 / size, 8.0) for size in (1, 5, 10))
-    told = condition(evaluations, gather(evaluations, MeasuredNoise(sd**2, 24.0, by_size)))
+    blind = condition(evaluations, gather(evaluations, MeasuredNoise(sd**2, 90.0)))
+    by_size = tuple((size, sd**2 * 5 / size, 30.0) for size in (1, 5, 10))
+    told = condition(evaluations, gather(evaluations, MeasuredNoise(sd**2, 90.0, by_size)))
     assert blind.hyper.noise_growth == 0
     assert 0.4 < told.hyper.noise_growth < 1.6
 
@@ -126,3 +126,13 @@ def test_same_evaluations_in_any_order_give_the_same_numbers_to_the_bit():
     second = estimate_credits(rows[order], game.value(rows)[order], estimator="gp")
     assert np.array_equal(first.values, second.values)
     assert np.array_equal(first.covariance, second.covariance)
+
+
+@pytest.mark.parametrize("estimator", ["gp", "default"])
+def test_a_constant_game_is_predicted_to_be_constant(estimator):
+    rows = propose_coalitions(6, 30, seed=0)
+    credits = estimate_credits(rows, np.where(rows.any(axis=1), 3.0, 0.0), estimator=estimator)
+    mean, spread = credits.predict(rows)
+    assert np.array_equal(mean, np.where(rows.any(axis=1), 3.0, 0.0))
+    assert not spread.any()
+    assert np.allclose(credits.values, 0.5)
