@@ -65,6 +65,15 @@ def _more(this: Round, standing: Standing) -> str:
     return f"; about {standing.more} more evaluations{cost}"
 
 
+def _widest(data: StatementData) -> str:
+    """How wide the intervals came out, property by property."""
+    if not data.rounds:
+        return ""
+    level = _level(data.study.estimation.stop_level)
+    said = ", ".join(f"{width(s)} for {text.title(s.name)}" for s in data.rounds[-1].standings)
+    return f", of which the widest ({level}) is {said}"
+
+
 def _level(level: float) -> str:
     return f"{100 * level:g} %"
 
@@ -109,7 +118,7 @@ def story(data: StatementData) -> list[str]:
         names = ", ".join(text.plain(name) for name in data.former)
         told.append(
             f"{left} of them hold images of contributors who have left ({names}). They inform the estimate only by what "
-            "they show of the others, and what that leaves open is in the intervals."
+            f"they show of the others, and what that leaves open is in the intervals{_widest(data)}."
         )
     told += [f"{count} evaluations in the ledger were not used: {why}." for why, count in data.ignored.items()]
     return told
