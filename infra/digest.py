@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 SCHEMA = 1
@@ -32,6 +33,12 @@ def digest_of(kind: str, value: Any) -> str:
 def sha256(data: bytes) -> str:
     """sha256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal, with little of it in memory."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refuse_other_keys(value: Any) -> None:

@@ -9,71 +9,134 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+from fsspec.implementations.local import LocalFileSystem
+
+from infra.store_errors import StoreError
 
 _SUFFIX = ".part"
 _LITTER_SECONDS = 24 * 3600.0  # no write takes as long: a hidden copy this old belongs to a dead process
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}
 
 
-def size(path: str) -> int | None:
-    """Bytes of a file; None for what is not a plain file: reading a pipe that somebody put there would never end.
+class Folder:
+    """Files below one folder. Paths are absolute."""
 
-    Raises:
-        FileNotFoundError: if there is nothing.
-    """
-    status = os.stat(path)
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+    def __init__(self, folder: str) -> None:
+        self.root = os.path.realpath(folder).rstrip("/")
+        self._fs = LocalFileSystem()
 
+    def where(self, path: str) -> str:
+        """The full address of a path, for people."""
+        return path
 
-def replace(path: str, data: bytes) -> None:
-    """Give `path` this content, whatever was there."""
-    with _hidden_copy(Path(path), data) as copy:
-        os.replace(copy, path)
-        _flush_folder(copy.parent)
-
-
-def create(path: str, data: bytes) -> bool:
-    """Give `path` this content if nothing is there. Returns whether this call was the one that did.
-
-    Raises:
-        OSError: with a reason for people, if the folder's file system has no hard links.
-    """
-    with _hidden_copy(Path(path), data) as copy:
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file. A folder that cannot be looked into is an error, not an absence."""
         try:
-            os.link(copy, path)  # fails if the name exists: one winner, also between processes
-        except FileExistsError:
-            # A network file system may do it, lose the answer, and be asked again.
-            return copy.stat().st_nlink == 2
-        except OSError as error:
-            if error.errno in _NO_LINKS:
-                raise OSError(
-                    error.errno, "this file system has no hard links, without which two runs could both be first", path
-                ) from error
-            raise
-        _flush_folder(copy.parent)
-    return True
+            return bool(self._fs.info(path)["type"] == "file")
+        except FileNotFoundError:
+            return False
 
+    def read(self, path: str, most: int, *, small: bool = False) -> bytes:
+        """A file's bytes.
 
-def remove_litter(root: str) -> None:
-    """Delete hidden copies that killed processes left below `root`."""
-    for copy in Path(root).rglob(f".*{_SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):  # another run may be doing the same
-            if time.time() - copy.stat().st_mtime > _LITTER_SECONDS:
-                copy.unlink()
+        Raises:
+            FileNotFoundError: if there is none.
+            StoreError: if it has more than `most` bytes, or is not a plain file.
+        """
+        size = self._size(path)
+        if size > most:
+            raise StoreError(f"{path} is too large: {size:,} bytes, where {most:,} is the most to be read")
+        return Path(path).read_bytes()
+
+    def list(self, path: str) -> list[str]:
+        """Paths of all files below a folder; none if there is no such folder."""
+        try:
+            return list(self._fs.find(path))
+        except FileNotFoundError:
+            return []
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Give `path` this content, whatever was there."""
+        with _hidden_copy(Path(path), data) as copy:
+            os.replace(copy, path)
+            _flush_folder(copy.parent)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Give `path` this content if nothing is there. Returns whether this call was the one that did.
+
+        Raises:
+            OSError: with a reason for people, if the folder's file system has no hard links.
+        """
+        with _hidden_copy(Path(path), data) as copy:
+            try:
+                os.link(copy, path)  # fails if the name exists: one winner, also between processes
+            except FileExistsError:
+                # A network file system may do it, lose the answer, and be asked again.
+                return copy.stat().st_nlink == 2
+            except OSError as error:
+                if error.errno in _NO_LINKS:
+                    raise OSError(
+                        error.errno,
+                        "this file system has no hard links, without which two runs could both be first",
+                        path,
+                    ) from error
+                raise
+            _flush_folder(copy.parent)
+        return True
+
+    def delete(self, path: str) -> None:
+        """Remove a file; nothing happens if there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(path)
+
+    def put_file(self, source: Path, path: str) -> None:
+        """Give `path` another file's content, without having all of it in memory."""
+        with open(source, "rb") as content, _hidden_copy(Path(path), content) as copy:
+            os.replace(copy, path)
+            _flush_folder(copy.parent)
+
+    def get_file(self, path: str, target: Path) -> None:
+        """Copy a file's bytes into a file elsewhere.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            StoreError: if it is not a plain file.
+        """
+        self._size(path)
+        shutil.copyfile(path, target)
+
+    def remove_litter(self) -> None:
+        """Delete hidden copies that killed processes left."""
+        for copy in Path(self.root).rglob(f".*{_SUFFIX}"):
+            with contextlib.suppress(FileNotFoundError):  # another run may be doing the same
+                if time.time() - copy.stat().st_mtime > _LITTER_SECONDS:
+                    copy.unlink()
+
+    def _size(self, path: str) -> int:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe that somebody put there would never end
+            raise StoreError(f"{path} is not a plain file")
+        return status.st_size
 
 
 @contextlib.contextmanager
-def _hidden_copy(path: Path, data: bytes) -> Iterator[Path]:
+def _hidden_copy(path: Path, content: bytes | BinaryIO) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     copy = path.parent / f".{uuid.uuid4().hex}{_SUFFIX}"
     try:
         with open(copy, "xb") as file:
-            file.write(data)
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                shutil.copyfileobj(content, file, 2**20)
             file.flush()
             os.fsync(file.fileno())
         yield copy

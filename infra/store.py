@@ -15,19 +15,17 @@
           leases/<study>/<n>.json         who is running a study (infra.lease)
           studies/<study>/<run>/…         statements; latest.json names the newest
 
-A folder's way of keeping them is infra.local_files; a bucket puts whole objects by itself.
+          uploads/…                       what contributors hand in (infra.uploads)
+          store.json                      that this is a store, and in which layout
+
+A folder's way of keeping them is infra.local_files, a bucket's is infra.bucket. docs/storage.md is about this for people.
 """
 
 from __future__ import annotations
 
-import contextlib
-import inspect
-import os
 import re
 import tempfile
-import threading
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import numpy as np
@@ -35,15 +33,17 @@ import psutil
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from infra import local_files
-from infra.digest import sha256
+from infra.bucket import Bucket
+from infra.digest import canonical_json, sha256, sha256_of_file
+from infra.local_files import Folder
+from infra.store_errors import StoreError, StoreRefused, StoreUnavailable
 
+__all__ = ["Store", "StoreError", "StoreRefused", "StoreUnavailable", "scratch_folder"]
+
+LAYOUT = 1  # of the keys below a store; another one is not understood
+SMALL = 16 * 2**20  # bytes that may be asked for without first asking how many there are
+_MARK = "store.json"
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
-_IN_MEMORY = threading.Lock()  # fsspec's memory store looks first and writes then
-
-
-class StoreError(RuntimeError):
-    """The store cannot be used, or holds something that is not what its name says."""
 
 
 class Store:
@@ -60,101 +60,99 @@ class Store:
             raise StoreError(
                 f"cannot use '{url}' as the store: a chain of file systems may answer from a cache of its own"
             )
+        local = "://" not in url or url.startswith(("file://", "local://"))
+        self._objects: Folder | Bucket = Folder(str(fsspec.core.url_to_fs(url)[1])) if local else Bucket(url)
+        self._root = self._objects.root
+        self.url = (self._root or "/") if local else url
+
+    def check(self) -> None:
+        """Find out, before any work starts, whether this store can be used: listed, read, written, and created in
+        exclusively. Leaves `store.json`, which says that this is a store.
+
+        Raises:
+            StoreError: if it cannot; says which setting is wrong and what to do.
+        """
+        mark = canonical_json({"layout": LAYOUT, "what": "a store of diffusion-credit, see docs/storage.md"})
         try:
-            # Cached listings would show a folder as it was, and objects with the size they had.
-            self._fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
-        except (ImportError, ValueError, OSError) as error:
+            self.list("leases")
+            self.create(_MARK, mark)
+            present = self.read(_MARK, limit=2**16)
+        except StoreError:
+            raise
+        except OSError as error:
+            raise StoreRefused(f"cannot use the store {self.url}: {error}; set CREDIT_STORE to another one") from error
+        if present != mark:
             raise StoreError(
-                f"cannot open the store '{url}': {error}; set CREDIT_STORE to a folder or s3://…"
-            ) from error
-        protocols = (self._fs.protocol,) if isinstance(self._fs.protocol, str) else tuple(self._fs.protocol)
-        self._local, self._memory = "file" in protocols, "memory" in protocols
-        self._root = os.path.realpath(root).rstrip("/") if self._local else str(root).rstrip("/")
-        self.url = (self._root or "/") if self._local else url
-        if not (self._local or self._memory):
-            if not _creates_exclusively(self._fs):
-                raise StoreError(
-                    f"cannot use '{url}' as the store: {protocols[0]} cannot create an object only if it is absent, and "
-                    "two runs could both believe they were first; set CREDIT_STORE to a folder or s3://…"
-                )
-            if not self._root:
-                raise StoreError(f"the store '{url}' names no bucket; set CREDIT_STORE to s3://bucket/prefix")
+                f"{self.where(_MARK)} is not this version's ({mark.decode()}): the store was made by another version of "
+                "diffusion-credit, or the file is somebody else's; set CREDIT_STORE to another place"
+            )
 
     def read(self, key: str, expected_sha256: str | None = None, *, limit: int | None = None) -> bytes:
         """The bytes under `key`.
 
         Args:
-            limit: most bytes it may have; without one, what fits into this machine's free memory. Asked of the store
-                before anything is read.
+            limit: most bytes it may have; without one, what fits into this machine's free memory. More are not fetched.
 
         Raises:
             FileNotFoundError: if there are none.
             StoreError: if they do not have the digest they were recorded with, or there are too many.
         """
         most = psutil.virtual_memory().available if limit is None else limit
-        path = self._path(key)
-        size = local_files.size(path) if self._local else self._fs.info(path)["size"]
-        if size is None:
-            raise StoreError(f"{self.where(key)} is not a plain file")
-        if size > most:
-            raise StoreError(f"{self.where(key)} is too large: {size:,} bytes, where {most:,} is the most to be read")
-        data: bytes = self._fs.cat_file(path)
+        data = self._objects.read(self._path(key), most, small=most <= SMALL)
         if expected_sha256 is not None and sha256(data) != expected_sha256:
-            raise StoreError(
-                f"{self.where(key)} does not have the sha256 it was recorded with ({expected_sha256[:12]}…): "
-                "it was changed or damaged. Delete it, and its ledger record, to have it made again."
-            )
+            raise self._damaged(key, expected_sha256)
         return data
 
     def exists(self, key: str) -> bool:
         """Whether something is stored under `key`. A store that does not answer is an error, not an absence."""
-        try:
-            return bool(self._fs.info(self._path(key))["type"] == "file")
-        except FileNotFoundError:
-            return False
+        return self._objects.exists(self._path(key))
 
     def list(self, prefix: str) -> list[str]:
         """All keys below the folder `prefix`, sorted. What has no name of ours is not ours, and is not listed."""
-        try:
-            found = self._fs.find(self._path(prefix))
-        except FileNotFoundError:
-            return []
         start = f"{self._root}/"
+        found = self._objects.list(self._path(prefix))
         keys = (path.removeprefix(start) for path in found if path.startswith(start))
         return sorted(key for key in keys if key.startswith(f"{prefix}/") and _KEY.fullmatch(key))
 
     def write(self, key: str, data: bytes) -> None:
         """Store `data` under `key`, replacing what was there, whole or not at all."""
-        path = self._path(key)
-        if self._local:
-            local_files.replace(path, data)
-        else:
-            self._fs.pipe_file(path, data)  # object stores put whole objects
+        self._objects.replace(self._path(key), data)
 
     def create(self, key: str, data: bytes) -> bool:
-        """Store `data` under `key` if nothing is there. Returns whether this call was the one that did."""
-        path = self._path(key)
-        if self._local:
-            return local_files.create(path, data)
-        try:
-            with _IN_MEMORY if self._memory else contextlib.nullcontext():
-                self._fs.pipe_file(path, data, mode="create")
-        except OSError:
-            # s3fs raises FileExistsError or OSError(EINVAL), depending on the server, when If-None-Match fails.
-            if self.exists(key):
-                return False
-            raise
-        return True
+        """Store `data` under `key` if nothing is there. Returns whether this call was the one that did.
+
+        Raises:
+            StoreError: if the store turns out not to keep this promise.
+        """
+        return self._objects.create(self._path(key), data)
 
     def delete(self, key: str) -> None:
         """Remove what is under `key`; nothing happens if it is not there."""
-        with contextlib.suppress(FileNotFoundError):
-            self._fs.rm_file(self._path(key))
+        self._objects.delete(self._path(key))
+
+    def write_file(self, key: str, source: Path) -> str:
+        """Store a local file's content under `key`, as `write`, with little of it in memory. Returns its sha256."""
+        digest = sha256_of_file(source)
+        self._objects.put_file(source, self._path(key))
+        return digest
+
+    def read_file(self, key: str, target: Path, expected_sha256: str) -> None:
+        """Write the bytes under `key` to a local file, with little of them in memory.
+
+        Raises:
+            FileNotFoundError: if there are none.
+            StoreError: if they do not have the digest they were recorded with; then there is no file.
+        """
+        path = self._path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._objects.get_file(path, target)
+        if sha256_of_file(target) != expected_sha256:
+            target.unlink()
+            raise self._damaged(key, expected_sha256)
 
     def remove_litter(self) -> None:
-        """Remove what processes left that were killed while they wrote into a folder. A bucket keeps no such halves."""
-        if self._local:
-            local_files.remove_litter(self._root)
+        """Remove what processes left that were killed while they wrote."""
+        self._objects.remove_litter()
 
     def save_arrays(self, key: str, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> str:
         """Write arrays as safetensors. Returns the sha256 of the bytes."""
@@ -189,40 +187,31 @@ class Store:
 
     def upload_folder(self, folder: Path, prefix: str) -> dict[str, str]:
         """Write every file below a local folder. Returns the sha256 of each by its relative name."""
-        digests = {}
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            name = path.relative_to(folder).as_posix()
-            data = path.read_bytes()
-            self.write(f"{prefix}/{name}", data)
-            digests[name] = sha256(data)
-        return digests
+        names = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+        return {name: self.write_file(f"{prefix}/{name}", path) for name, path in names.items()}
 
     def download_folder(self, prefix: str, folder: Path, digests: dict[str, str]) -> None:
         """Bring files that `upload_folder` wrote back to a local folder, each checked against its digest.
 
-        The names come from a record, and so from the store: `read` refuses those that would lead out of the folder.
+        The names come from a record, and so from the store: those that would lead out of the folder are no keys.
         """
         for name, expected in digests.items():
-            data = self.read(f"{prefix}/{name}", expected)
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
+            self.read_file(f"{prefix}/{name}", folder / name, expected)
 
     def where(self, key: str) -> str:
         """The full address of a key, for people."""
-        return self._path(key) if self._local else f"{self.url.rstrip('/')}/{key}"
+        return self._objects.where(self._path(key))
 
     def _path(self, key: str) -> str:
         if not _KEY.fullmatch(key):
             raise StoreError(f"{key!r} is not a key of the store: parts of letters, digits, '.', '_' and '-' only")
         return f"{self._root}/{key}"
 
-
-def _creates_exclusively(fs: Any) -> bool:
-    """Whether a file system promises "create if absent" itself. fsspec's fallback looks first and writes then, and some
-    file systems take any option and do nothing with it: only one that names the mode can keep it."""
-    put = getattr(fs, "_pipe_file", None)
-    return put is not None and "mode" in inspect.signature(put).parameters
+    def _damaged(self, key: str, expected: str) -> StoreError:
+        return StoreError(
+            f"{self.where(key)} does not have the sha256 it was recorded with ({expected[:12]}…): "
+            "it was changed or damaged. Delete it, and its ledger record, to have it made again."
+        )
 
 
 def scratch_folder() -> tempfile.TemporaryDirectory[str]:

@@ -1,0 +1,37 @@
+"""What tests of several parts share: a real S3 server, started when the first test asks for it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from infra.s3_server import S3Server
+
+_fresh = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One server for all tests, which each use a prefix of their own; whoever stops it has one of their own."""
+    with S3Server(tmp_path_factory.mktemp("s3") / "data") as server:
+        yield server
+
+
+@pytest.fixture
+def s3_url(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A store's URL in a bucket, with nothing below it, and the environment that finds the server."""
+    use(s3_server, monkeypatch)
+    return s3_server.url(f"test-{next(_fresh)}/store")
+
+
+def use(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point the standard AWS chain of this process at `server`."""
+    import s3fs
+
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()  # connections that were made with other settings
