@@ -80,6 +80,10 @@ class EstimationSpec(Section):
             raise ValueError(
                 f"one stop rule at a time, please: {' and '.join(f'estimation.{r}' for r in rules)} are set"
             )
+        if self.has_stop_rule and self.estimator == "ridge_odd":
+            raise ValueError(
+                "estimation.estimator 'ridge_odd' has intervals that are too narrow to stop by; a stop rule needs another"
+            )
         if self.estimator == "kernelshap" and self.design != "kernelshap":
             # It is fitted without weights, which is right only for rows drawn from the kernel.
             raise ValueError(

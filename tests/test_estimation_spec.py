@@ -39,3 +39,8 @@ def test_the_papers_estimator_is_refused_another_design() -> None:
 def test_goals_that_mean_nothing_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         EstimationSpec.model_validate(bad)
+
+
+def test_an_estimator_whose_intervals_are_too_narrow_cannot_stop_a_study() -> None:
+    with pytest.raises(ValidationError, match="too narrow to stop by"):
+        EstimationSpec(estimator="ridge_odd", stop_top=2)
