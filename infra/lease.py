@@ -6,6 +6,9 @@ both take it over.
 
     leases/<study>/00000007.json   {"holder": "run …", "host": …, "process": …, "expires": …}
 
+Whoever tidies the store up holds it alone, under a name that no study can have. They and a run that begins at the same
+moment each take their own lease first and look for the other's then, so that at least one of them sees the other.
+
 Clocks of the machines that share a store should agree to within a minute or so: a lease is renewed every 20 s and lives 120.
 """
 
@@ -28,6 +31,7 @@ from infra.store import Store, StoreError
 DURATION = 120.0  # seconds after which a lease that nobody renewed is stale
 RENEWAL = 20.0  # seconds between renewals
 LARGEST = 2**16  # bytes of a lease
+HOUSEKEEPING = "_housekeeping"  # what is held by whoever deletes: no study may run meanwhile
 _LEASE = re.compile(r"[0-9]{8}\.json")
 
 log = logging.getLogger(__name__)
@@ -52,7 +56,7 @@ class Holder(BaseModel):
 
 
 class LeaseHeld(RuntimeError):
-    """Another run of this study is going on."""
+    """Another run of this study is going on, or something that must not go on beside it."""
 
 
 class LeaseLost(RuntimeError):
@@ -63,7 +67,8 @@ class Lease:
     """Context manager: holds `study` in `store` for the length of the block.
 
     Raises:
-        LeaseHeld: on entering, if another run holds the study; names it.
+        LeaseHeld: on entering, if another run holds the study, or the store is being tidied up; for HOUSEKEEPING, if any
+            study is being run. Names who it is.
         StoreError: on entering, if what lies there is not a lease.
     """
 
@@ -92,6 +97,7 @@ class Lease:
             raise LeaseHeld(f"study '{self._study}' was taken by another run at this very moment; try again")
         for old in numbers:
             self._store.delete(self._key(old))
+        self._refuse_beside()
         self._thread = threading.Thread(target=self._renew, name=f"lease-{self._study}", daemon=True)
         self._thread.start()
         return self
@@ -139,11 +145,17 @@ class Lease:
     def _refuse_living(self, number: int) -> None:
         current = self._read(number)
         if current is not None and not current.is_stale(time.time()):
-            raise LeaseHeld(
-                f"study '{self._study}' is being run by {current.holder} on {current.host} (process "
-                f"{current.process}); wait until it ends, or cancel it. If it died, its lease expires in "
-                f"{max(0.0, current.expires - time.time()):.0f} s ({self._store.where(self._key(number))})."
-            )
+            raise _held(self._study, current, self._store.where(self._key(number)))
+
+    def _refuse_beside(self) -> None:
+        """Give our lease back, and raise, if somebody holds what excludes us."""
+        try:
+            for key, holder in living(self._store, None if self._study == HOUSEKEEPING else HOUSEKEEPING).items():
+                if key != self._key(self._number):
+                    raise _held(key.split("/")[1], holder, self._store.where(key))
+        except BaseException:
+            self._store.write(self._key(self._number), self._body(0.0))
+            raise
 
     def _superseded(self) -> bool:
         return any(number > self._number for number in self._numbers())
@@ -154,13 +166,7 @@ class Lease:
 
     def _read(self, number: int) -> Holder | None:
         """The lease of that number; None if it has just been cleared away."""
-        try:
-            return _parsed(self._store.read(self._key(number), limit=LARGEST))
-        except FileNotFoundError:
-            return None
-        except ValidationError as error:
-            where = self._store.where(self._key(number))
-            raise StoreError(f"{where} is not a lease; delete it if no run of '{self._study}' is going on") from error
+        return _read(self._store, self._key(number))
 
     def _key(self, number: int) -> str:
         return f"leases/{self._study}/{number:08d}.json"
@@ -175,6 +181,39 @@ class Lease:
             expires=time.time() + duration,
         )
         return canonical_json(holder.model_dump())
+
+
+def living(store: Store, name: str | None = None) -> dict[str, Holder]:
+    """Who is at work in this store now: key of the lease -> holder; only under `name`, if one is given.
+
+    Raises:
+        StoreError: if what lies there is not a lease.
+    """
+    newest: dict[str, str] = {}
+    for key in store.list("leases" if name is None else f"leases/{name}"):  # sorted, and numbers are padded
+        folder, _, file = key.rpartition("/")
+        if _LEASE.fullmatch(file):
+            newest[folder] = key
+    holders = ((key, _read(store, key)) for key in newest.values())
+    return {key: holder for key, holder in holders if holder is not None and not holder.is_stale(time.time())}
+
+
+def _held(name: str, current: Holder, where: str) -> LeaseHeld:
+    what = "the store is being tidied up" if name == HOUSEKEEPING else f"study '{name}' is being run"
+    return LeaseHeld(
+        f"{what} by {current.holder} on {current.host} (process {current.process}); wait until it ends, or cancel it. If "
+        f"it died, its lease expires in {max(0.0, current.expires - time.time()):.0f} s ({where})."
+    )
+
+
+def _read(store: Store, key: str) -> Holder | None:
+    try:
+        return _parsed(store.read(key, limit=LARGEST))
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        name = key.split("/")[1]
+        raise StoreError(f"{store.where(key)} is not a lease; delete it if no run of '{name}' is going on") from error
 
 
 def _parsed(data: bytes) -> Holder:
