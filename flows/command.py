@@ -1,0 +1,84 @@
+"""What the command lines of the flows share: a study from a file, a Prefect API that answers, errors said once.
+
+A flow runs in a process of its own, so that everything it has to tell the API is told before our server stops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from infra.lease import LeaseHeld
+from infra.server import ServerError, end_on_terminate, environment, running_server, ui_url
+from infra.store import StoreError
+from infra.study_file import StudyFileError
+
+# What a person can mend: said once, in full, without a traceback that would push it off the screen.
+EXPECTED = (ValueError, StoreError, LeaseHeld, ServerError)
+LINE = "%(asctime)s | %(message)s"
+LOGGING = {
+    "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": LINE,
+    "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": LINE,
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+def parser_of(module: str, description: str | None, *, of_a_study: bool = True) -> argparse.ArgumentParser:
+    """The arguments of `python -m <module>`: those of a study, and `--inside` for the process that runs the flow."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    if of_a_study:
+        parser.add_argument("study", type=Path, help="a YAML preset, such as deployments/studies/openmoji.yaml")
+        parser.add_argument("--set", action="append", default=[], metavar="section.field=value", help="change a field")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def run(command: Callable[[], int]) -> int:
+    """The exit code of a command: its own, 2 if the preset is wrong, 1 for what else a person can mend, 130 for Ctrl-C."""
+    try:
+        return command()
+    except StudyFileError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except EXPECTED as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; start it again to go on where it was", file=sys.stderr)
+        return 130
+
+
+def in_own_process(module: str) -> int:
+    """Run `python -m <module>` with our own arguments and `--inside`, under the Prefect API that answers, or one that is
+    started for the length of the run."""
+    end_on_terminate()
+    print("looking for a Prefect API; if none answers, one is started (some seconds)", flush=True)
+    with running_server() as ours:
+        print(f"Prefect: {ui_url()}" + (" (started for this run)" if ours else ""), flush=True)
+        code = _run_to_its_end([sys.executable, "-m", module, *sys.argv[1:], "--inside"])
+    if code == 0:
+        print(f"Prefect UI: {ui_url()}" + ("  (`make ui` starts it again, with this run in it)" if ours else ""))
+    return code
+
+
+def _run_to_its_end(command: list[str]) -> int:
+    """Run the flow's process. If we are interrupted it is asked to end, with time to report that and to give its lease
+    back, before our server stops."""
+    # A session of its own, so that Ctrl-C in a terminal comes to it once, from here.
+    process = subprocess.Popen(command, env={**LOGGING, **environment()}, start_new_session=True)
+    try:
+        return process.wait()
+    except BaseException:
+        for ask, patience in ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
+            process.send_signal(ask)
+            try:
+                process.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        raise
