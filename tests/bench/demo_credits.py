@@ -5,8 +5,10 @@ first, and which evaluates only what the store lacks. Its exact credits, by the 
 of a smaller budget are drawn, each estimator sees the rows of its design alone, and its excess credits are held against
 the truth. Nothing is trained here.
 
-Chance is part of that truth, for the table is of one seed, and so are its credits. Intervals that allow for the noise of an
-evaluation, as replicates measured it, therefore cover more than they say; --no-noise shows them without.
+Chance is part of that truth, for the table is of one seed, and so are its credits: a method that reproduces the chance in the
+rows it was given looks better than it is, one that smooths it away looks worse. With --truth the same study's complete table
+of *another* seed is the truth, which shares no chance with the rows; what is left of chance in that truth, measured as half
+of how far the two tables' credits lie apart, is taken off the errors. --no-noise withholds the replicates from estimators.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import argparse
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,10 +100,16 @@ def read(content: bytes, name: str, manifest: dict | None) -> Study:
 
 
 def compare(
-    values: Floats, images: Floats | None, noise: MeasuredNoise | None, budget: int, designs: int
+    values: Floats,
+    images: Floats | None,
+    noise: MeasuredNoise | None,
+    budget: int,
+    designs: int,
+    other: Floats | None = None,
 ) -> dict[str, Figures]:
-    """Every method on the same number of evaluations of one property."""
-    truth = table(values).excess
+    """Every method on the same number of evaluations of one property; `other`: another seed's values, to be the truth."""
+    truth = table(values if other is None else other).excess
+    chance = 0.0 if other is None else float(((table(values).excess - truth) ** 2).sum() / 2 / (truth**2).sum())
     n_players = len(truth)
     scores: dict[str, list[tuple[float, float, float | None, float | None]]] = {name: [] for name in METHODS}
     for seed in range(designs):
@@ -110,7 +118,8 @@ def compare(
         }
         for name, design in METHODS.items():
             scores[name] += score(rows[design], values, images, noise, name, truth)
-    return {name: _mean(found) for name, found in scores.items()}
+    means = {name: _mean(found) for name, found in scores.items()}
+    return {name: replace(figures, error=figures.error - chance) for name, figures in means.items()}
 
 
 def score(
@@ -155,15 +164,16 @@ def chance_in_truth(values: Floats, noise: MeasuredNoise) -> float:
     return float(np.trace(credits.excess_covariance) / (credits.excess**2).sum())
 
 
-def markdown(study: Study, found: dict[tuple[str, int], dict[str, Figures]], designs: int) -> str:
+def markdown(study: Study, found: dict[tuple[str, int], dict[str, Figures]], designs: int, apart: bool = False) -> str:
     """One row for each property, budget and method."""
     lines = [
         f"{len(study.contributors)} contributors, all {2 ** len(study.contributors)} coalitions known; means over "
-        f"{designs} designs a budget. Error: squared error of the excess credits over their own squares.",
+        f"{designs} designs a budget. Error: squared error of the excess credits over their own squares"
+        + (", against another seed's complete table, that table's chance taken off." if apart else "."),
         *(
             f"Chance in the truth of {name}, as replicates measured it: {chance_in_truth(study.values[name], noise):.2g}."
             for name, noise in study.noise.items()
-            if name in study.values
+            if name in study.values and not apart
         ),
         "",
         "| property | evaluations | estimator | error | times lower than kernelshap | than kernelshap_sizes | Spearman "
@@ -172,7 +182,10 @@ def markdown(study: Study, found: dict[tuple[str, int], dict[str, Figures]], des
     ]
     for (name, budget), figures in found.items():
         for method, f in figures.items():
-            ratios = [figures[yardstick].error / f.error for yardstick in ("kernelshap", "kernelshap_sizes")]
+            ratios = [
+                np.exp(_log_ratio(figures[yardstick].error, f.error))
+                for yardstick in ("kernelshap", "kernelshap_sizes")
+            ]
             cells = [name, str(budget), method, f"{f.error:.2g}", *(f"{ratio:.3g}" for ratio in ratios)]
             cells += [f"{f.spearman:.2f}", *("–" if x is None else x for x in (_percent(f.coverage), _short(f.width)))]
             lines.append("| " + " | ".join([*cells, f"{f.answered} of {designs}"]) + " |")
@@ -188,11 +201,16 @@ def markdown(study: Study, found: dict[tuple[str, int], dict[str, Figures]], des
         at_budget = [figures for (_, asked), figures in found.items() if asked == budget]
         for method in METHODS:
             means = [
-                np.exp(np.nanmean([np.log(f[yardstick].error / f[method].error) for f in at_budget]))
+                np.exp(np.nanmean([_log_ratio(f[yardstick].error, f[method].error) for f in at_budget]))
                 for yardstick in ("kernelshap", "kernelshap_sizes")
             ]
             lines.append(f"| {budget} | {method} | " + " | ".join(f"{mean:.3g}" for mean in means) + " |")
     return "\n".join(lines).replace("nan", "–") + "\n"
+
+
+def _log_ratio(one: float, other: float) -> float:
+    """NaN where an error is not above the chance that was taken off: then it is too small to be measured."""
+    return float(np.log(one / other)) if one > 0 and other > 0 else float("nan")
 
 
 def _percent(value: float | None) -> str | None:
@@ -224,18 +242,24 @@ def main() -> None:
     parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS)
     parser.add_argument("--designs", type=int, default=30)
     parser.add_argument("--no-noise", action="store_true", help="do not tell the estimators what the replicates showed")
+    parser.add_argument("--truth", type=Path, help="evaluations of the same study, complete, under another seed")
     parser.add_argument("--table", type=Path, help="also write the tables to this Markdown file")
     given = parser.parse_args()
     study = find(given.evaluations, given.study)
+    other = None if given.truth is None else find(given.truth, given.study)
+    if other is not None and other.contributors != study.contributors:
+        raise SystemExit(f"{given.truth} is of other contributors: {', '.join(other.contributors)}")
     ticker = Ticker(print, "designs drawn and estimated")
     found: dict[tuple[str, int], dict[str, Figures]] = {}
     total = len(study.values) * len(given.budgets)
     for name, values in study.values.items():
         for budget in given.budgets:
             noise = None if given.no_noise else study.noise.get(name)
-            found[name, budget] = compare(values, study.images, noise, budget, given.designs)
+            found[name, budget] = compare(
+                values, study.images, noise, budget, given.designs, other=None if other is None else other.values[name]
+            )
             ticker(len(found), total)
-    text = markdown(study, found, given.designs)
+    text = markdown(study, found, given.designs, apart=other is not None)
     print(f"\n{text}")
     if given.table is not None:
         given.table.write_text(text, encoding="utf-8")
