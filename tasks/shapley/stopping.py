@@ -18,7 +18,8 @@ from .credits import Credits
 from .validate import Coalitions
 
 LOOK_AHEAD = 20  # a forecast beyond so many times the evaluations used is no forecast
-MOST_ROWS = 3000  # rows of a covariance that is computed for a forecast: a second or so; beyond, width ∝ 1/√m
+MOST_ROWS = 2000  # rows of a covariance that is computed for a forecast: a second each; beyond, width ∝ 1/√m
+FINE = 20  # a forecast is searched to a twentieth of itself: it rests on rougher things
 
 Propose = Callable[[int], Coalitions]
 
@@ -150,9 +151,9 @@ def forecast(credits: Credits, goal: Goal, propose: Propose, used: int, level: f
 
 
 def _fewest(rows: Coalitions, enough: Callable[[Coalitions], bool]) -> int:
-    """The smallest number of first rows that is enough; all of them are. More rows never tell less."""
+    """The smallest number of first rows that is enough, to a part of `FINE`; all of them are. More never tell less."""
     low, high = 0, len(rows)  # low is not enough, high is
-    while high - low > 1:
+    while high - low > max(1, high // FINE):
         middle = (low + high) // 2
         if enough(rows[:middle]):
             high = middle
