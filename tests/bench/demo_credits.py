@@ -5,10 +5,11 @@ first, and which evaluates only what the store lacks. Its exact credits, by the 
 of a smaller budget are drawn, each estimator sees the rows of its design alone, and its excess credits are held against
 the truth. Nothing is trained here.
 
-Chance is part of that truth, for the table is of one seed, and so are its credits: a method that reproduces the chance in
-the rows it was given looks better than it is, one that smooths it away looks worse. With --truth the same study's complete table
-of *another* seed is the truth, which shares no chance with the rows; what is left of chance in that truth, measured as half
-of how far the two tables' credits lie apart, is taken off the errors. --no-noise withholds the replicates from estimators.
+Chance is part of that truth, for the table is of one seed, and so are its credits: a method that reproduces the chance
+in the rows it was given looks better than it is, one that smooths it away looks worse. With --truth the same study's
+complete table of *another* seed is the truth, which shares no chance with the rows; what is left of chance in that
+truth, measured as half of how far the two tables' credits lie apart, is taken off the errors. --no-noise withholds the
+replicates from estimators.
 """
 
 from __future__ import annotations
