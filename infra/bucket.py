@@ -23,12 +23,12 @@ import fsspec
 from botocore.exceptions import BotoCoreError
 
 from infra.bucket_errors import broken_off, codes, explained
-from infra.store_errors import StoreError, StoreRefused
+from infra.store_types import Entry, StoreError, StoreRefused
 
 S3 = {"s3", "s3a"}
 CONNECT_SECONDS = 10  # an address where nothing answers, times the five attempts that AWS's clients make
 CONNECTIONS = 32  # at the same time: a ledger's records are many and small
-PART = 16 * 2**20  # bytes of one part of a large object; four are in memory at once
+PART = 8 * 2**20  # bytes of one part of a large object; four are in memory at once
 PARTS_AT_ONCE = 4
 MOST_PARTS = 10_000  # of one object; S3's limit
 _TAKEN = {"PreconditionFailed", "412"}  # SeaweedFS and AWS, and servers that give no more than the status
@@ -114,13 +114,14 @@ class Bucket:
             # One stream is asked again where it breaks off; s3fs's parallel ones are not.
             return bytes(self._fs.cat_file(path, **({"max_concurrency": 1} if self._s3 else {})))
 
-    def list(self, path: str) -> list[str]:
-        """Paths of all objects below a path; none if there is nothing."""
+    def entries(self, path: str) -> dict[str, Entry]:
+        """All objects below a path, by their paths; none if there is nothing."""
         try:
             with self._explained():
-                return list(self._fs.find(path))
+                found = self._fs.find(path, detail=True)
         except FileNotFoundError:
-            return []
+            return {}
+        return {name: Entry(int(info["size"]), str(info.get("ETag") or "") or None) for name, info in found.items()}
 
     def replace(self, path: str, data: bytes) -> None:
         """Store an object, whole or not at all, whatever was there."""

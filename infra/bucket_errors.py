@@ -10,7 +10,7 @@ import os
 
 from botocore import exceptions as aws
 
-from infra.store_errors import StoreError, StoreRefused, StoreUnavailable
+from infra.store_types import StoreError, StoreRefused, StoreUnavailable
 
 _KEY_WRONG = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidSecurity", "AuthFailure"}
 _KEY_EXPIRED = {"ExpiredToken", "TokenRefreshRequired", "ExpiredTokenException"}

@@ -24,7 +24,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from infra.digest import canonical_json, digest_of
-from infra.store import Store, StoreError
+from infra.packs import WORTH_IT, Packs
+from infra.store import Entry, Store, StoreError
 
 LARGEST = 16 * 2**20  # bytes of a record; the members of ten thousand contributors fit
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
@@ -125,16 +126,14 @@ class Ledger:
         Raises:
             StoreError: if what is stored is not such a record.
         """
-        try:
-            data = self.store.read(_address(kind, key), limit=LARGEST)
-        except FileNotFoundError:
-            return None
-        return _parse(kind, key, data, self.store)
+        data = self._bytes(kind, key)
+        return None if data is None else _parse(kind, key, data, self.store)
 
     def find(self, kind: type[R], keys: Iterable[str]) -> dict[str, R]:
         """Those of `keys` that are there: one listing, then only the reads that are needed, many at a time."""
+        present = self._present(kind)
         wanted = set(keys)
-        return self._read(kind, [key for key in self._present(kind) if key in wanted])
+        return self._read(kind, [key for key in present if key in wanted], present)
 
     def all(self, kind: type[R]) -> dict[str, R]:
         """Every record of a kind, sorted by key: one listing, and the reads many at a time.
@@ -145,17 +144,39 @@ class Ledger:
         Raises:
             StoreError: if one of them is not such a record; names it.
         """
-        return self._read(kind, [key for key in self._present(kind) if _DIGEST.fullmatch(key)])
+        present = self._present(kind)
+        return self._read(kind, [key for key in present if _DIGEST.fullmatch(key)], present)
 
-    def _present(self, kind: type[R]) -> list[str]:
-        prefix = f"ledger/{_FOLDER[kind]}/"
-        names = (name.removeprefix(prefix) for name in self.store.list(prefix.rstrip("/")))
-        return [name.removesuffix(".json") for name in names if name.endswith(".json")]
+    def _present(self, kind: type[R]) -> dict[str, Entry]:
+        prefix = f"ledger/{_FOLDER[kind]}"
+        found = self.store.entries(prefix).items()
+        return {
+            name.removeprefix(f"{prefix}/").removesuffix(".json"): entry
+            for name, entry in found
+            if name.endswith(".json")
+        }
 
-    def _read(self, kind: type[R], keys: list[str]) -> dict[str, R]:
+    def _read(self, kind: type[R], keys: list[str], present: dict[str, Entry]) -> dict[str, R]:
+        data: dict[str, bytes] = {}
+        packs = None
+        if len(keys) >= WORTH_IT and all(entry.version for entry in present.values()):
+            packs = Packs(self.store, _FOLDER[kind], present)
+            data = packs.load()
+        absent = [key for key in keys if key not in data]
         with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
-            records = list(pool.map(lambda key: self.get(kind, key), keys))
-        return {record.key: record for record in records if record is not None}
+            found = zip(absent, pool.map(lambda key: self._bytes(kind, key), absent), strict=True)
+            read = {key: content for key, content in found if content is not None}
+        data |= read
+        records = {key: _parse(kind, key, data[key], self.store) for key in keys if key in data}
+        if packs is not None and len(read) >= WORTH_IT:
+            packs.add(read)
+        return records
+
+    def _bytes(self, kind: type[R], key: str) -> bytes | None:
+        try:
+            return self.store.read(_address(kind, key), limit=LARGEST)
+        except FileNotFoundError:
+            return None
 
     def record(self, record: R) -> R:
         """Add a record; the first one under a key stays. Returns the one that is in the ledger now.

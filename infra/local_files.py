@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 
-from infra.store_errors import StoreError
+from infra.store_types import Entry, StoreError
 
 _SUFFIX = ".part"
 _LITTER_SECONDS = 24 * 3600.0  # no write takes as long: a hidden copy this old belongs to a dead process
@@ -56,12 +56,13 @@ class Folder:
             raise StoreError(f"{path} is too large: {size:,} bytes, where {most:,} is the most to be read")
         return Path(path).read_bytes()
 
-    def list(self, path: str) -> list[str]:
-        """Paths of all files below a folder; none if there is no such folder."""
+    def entries(self, path: str) -> dict[str, Entry]:
+        """All files below a folder, by their paths; none if there is no such folder."""
         try:
-            return list(self._fs.find(path))
+            found = self._fs.find(path, detail=True)
         except FileNotFoundError:
-            return []
+            return {}
+        return {name: Entry(int(info["size"]), None) for name, info in found.items()}
 
     def replace(self, path: str, data: bytes) -> None:
         """Give `path` this content, whatever was there."""

@@ -12,6 +12,7 @@
           models/<sha256>.safetensors     fine-tuned weights, where the study keeps them
           samples/<sha256>.safetensors    generated images
           ledger/<kind>/<d>.json          what is known of each of them (infra.ledger)
+          packs/<kind>/<sha256>.json      copies of many records at once (infra.packs)
           leases/<study>/<n>.json         who is running a study (infra.lease)
           studies/<study>/<run>/…         statements; latest.json names the newest
 
@@ -36,9 +37,9 @@ from safetensors import SafetensorError
 from infra.bucket import Bucket
 from infra.digest import canonical_json, sha256, sha256_of_file
 from infra.local_files import Folder
-from infra.store_errors import StoreError, StoreRefused, StoreUnavailable
+from infra.store_types import Entry, StoreError, StoreRefused, StoreUnavailable
 
-__all__ = ["Store", "StoreError", "StoreRefused", "StoreUnavailable", "scratch_folder"]
+__all__ = ["Entry", "Store", "StoreError", "StoreRefused", "StoreUnavailable", "scratch_folder"]
 
 LAYOUT = 1  # of the keys below a store; another one is not understood
 SMALL = 16 * 2**20  # bytes that may be asked for without first asking how many there are
@@ -109,10 +110,14 @@ class Store:
 
     def list(self, prefix: str) -> list[str]:
         """All keys below the folder `prefix`, sorted. What has no name of ours is not ours, and is not listed."""
+        return list(self.entries(prefix))
+
+    def entries(self, prefix: str) -> dict[str, Entry]:
+        """As `list`, with each key's size and version."""
         start = f"{self._root}/"
-        found = self._objects.list(self._path(prefix))
-        keys = (path.removeprefix(start) for path in found if path.startswith(start))
-        return sorted(key for key in keys if key.startswith(f"{prefix}/") and _KEY.fullmatch(key))
+        found = self._objects.entries(self._path(prefix))
+        keys = {path.removeprefix(start): entry for path, entry in found.items() if path.startswith(start)}
+        return {key: keys[key] for key in sorted(keys) if key.startswith(f"{prefix}/") and _KEY.fullmatch(key)}
 
     def write(self, key: str, data: bytes) -> None:
         """Store `data` under `key`, replacing what was there, whole or not at all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,14 @@ def s3_url(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """A store's URL in a bucket, with nothing below it, and the environment that finds the server."""
     use(s3_server, monkeypatch)
     return s3_server.url(f"test-{next(_fresh)}/store")
+
+
+@pytest.fixture
+def own_s3_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """A server that the test may stop and kill, with the environment that finds it."""
+    with S3Server(tmp_path / "s3/data") as server:
+        use(server, monkeypatch)
+        yield server
 
 
 def use(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,10 +57,13 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(Store(str(tmp_path / "store")))
 
 
-@pytest.mark.parametrize("url", ["folder", "memory"])
+@pytest.mark.parametrize("kind", ["folder", "memory", pytest.param("s3", marks=pytest.mark.s3)])
 @pytest.mark.parametrize("record", RECORDS, ids=lambda r: type(r).__name__)
-def test_a_record_comes_back_as_it_was_written(record: Record, url: str, tmp_path: Path) -> None:
-    ledger = Ledger(Store(str(tmp_path) if url == "folder" else f"memory://{tmp_path.name}"))
+def test_a_record_comes_back_as_it_was_written(
+    record: Record, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("s3_url") if kind == "s3" else f"memory://{tmp_path.name}"
+    ledger = Ledger(Store(str(tmp_path) if kind == "folder" else url))
     assert ledger.get(type(record), record.key) is None
     assert ledger.find(type(record), [record.key]) == {}
     assert ledger.all(type(record)) == {}

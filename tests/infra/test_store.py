@@ -24,9 +24,12 @@ from infra.store import Store, StoreError
 from tests.infra.racing import python, race
 
 
-@pytest.fixture(params=["folder", "file-url", "relative", "memory"])
+@pytest.fixture(params=["folder", "file-url", "relative", "memory", pytest.param("s3", marks=pytest.mark.s3)])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """An empty store of each kind that needs no service."""
+    """An empty store of each kind."""
+    if request.param == "s3":
+        yield Store(request.getfixturevalue("s3_url"))
+        return
     monkeypatch.chdir(tmp_path)
     urls = {
         "folder": f"{tmp_path}/s",
@@ -60,7 +63,7 @@ def test_create_keeps_what_is_there(store: Store) -> None:
 
 
 def test_create_has_one_winner_among_threads_every_time(store: Store) -> None:
-    rounds, start = range(50), threading.Barrier(8)
+    rounds, start = range(4 if store.url.startswith("s3") else 50), threading.Barrier(8)
     winners: list[list[int]] = [[] for _ in rounds]
 
     def attempt(number: int) -> None:
@@ -156,6 +159,8 @@ def test_a_relative_store_stays_where_it_was_opened(tmp_path: Path, monkeypatch:
     [
         ("nope://x", "not known"),
         ("s3://", "names no bucket"),
+        ("s3://bucket//prefix", "'//' and '..' would be names"),
+        ("s3://bucket/../prefix", "'//' and '..' would be names"),
         ("dir::memory://x", "chain"),
         ("simplecache::s3://bucket/x", "chain"),
     ],
@@ -197,9 +202,27 @@ def test_damage_is_told_from_absence(store: Store) -> None:
 
 def test_an_object_of_absurd_size_is_refused_before_it_is_read(store: Store, tmp_path: Path) -> None:
     store.write("a", b"12345")
-    with pytest.raises(StoreError, match="too large"):
+    with pytest.raises(StoreError, match="too large: 5 bytes"):
         store.read("a", limit=4)
     assert store.read("a", limit=5) == b"12345"
+
+
+def test_nothing_is_an_object_too(store: Store) -> None:
+    store.write("a", b"")
+    assert store.read("a", limit=5) == store.read("a") == b""
+    assert store.exists("a")
+    assert store.entries("a") == {}
+    store.write("b/c", b"")
+    assert store.entries("b")["b/c"].size == 0
+
+
+def test_sizes_are_listed_and_a_version_is_never_that_of_other_content(store: Store) -> None:
+    store.write("a/b", b"one")
+    first = store.entries("a")["a/b"]
+    store.write("a/b", b"two")
+    second = store.entries("a")["a/b"]
+    assert (first.size, second.size) == (3, 3)
+    assert first.version is None or first.version != second.version
 
 
 def test_a_file_larger_than_the_memory_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -296,6 +319,48 @@ def test_names_from_a_record_cannot_lead_a_download_out_of_its_folder(store: Sto
     with pytest.raises(StoreError, match="not a key"):
         store.download_folder("reference/x", inside, {name: sha256(b"")})
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_that_is_not_what_was_recorded_is_not_left_behind(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "up").write_bytes(b"good")
+    digest = store.write_file("a", tmp_path / "up")
+    store.read_file("a", tmp_path / "down/a", digest)
+    assert (tmp_path / "down/a").read_bytes() == b"good"
+    store.write("a", b"evil")
+    with pytest.raises(StoreError, match="changed or damaged"):
+        store.read_file("a", tmp_path / "down/a", digest)
+    assert not (tmp_path / "down/a").exists()
+    with pytest.raises(FileNotFoundError):
+        store.read_file("b", tmp_path / "down/b", digest)
+
+
+def test_a_store_that_can_be_used_is_marked_as_one_again_and_again(store: Store) -> None:
+    store.check()
+    store.check()
+    Store(store.url).check()
+    assert json.loads(store.read("store.json"))["layout"] == 1
+
+
+def test_a_store_of_another_layout_is_refused(store: Store) -> None:
+    store.write("store.json", b'{"layout":2}')
+    with pytest.raises(StoreError, match="another version"):
+        store.check()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(StoreError, match="set CREDIT_STORE to another"):
+            Store(str(tmp_path / "store")).check()
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_store_below_a_file_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreError, match="set CREDIT_STORE to another"):
+        Store(str(tmp_path / "file/store")).check()
 
 
 WRITER = """

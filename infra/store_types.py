@@ -1,6 +1,16 @@
-"""What can be wrong with a store, as errors that say what to do. `infra.store` is the place to import them from."""
+"""What a store tells: an object's entry in a listing, and errors that say what to do. To be imported from `infra.store`."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object in a listing."""
+
+    size: int  # bytes
+    version: str | None  # changes when the content does; None where a store does not say
 
 
 class StoreError(RuntimeError):
