@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import safetensors.numpy
 
@@ -16,7 +17,7 @@ from infra.ledger import Ledger, StatisticsRecord
 from infra.provenance import now, provenance
 from infra.store import Store
 from tasks.partition import Partition
-from tasks.properties import RealImages, resolve_property
+from tasks.properties import Property, RealImages, resolve_property
 from tasks.recipe import Recipe
 from tasks.study import Study
 
@@ -33,29 +34,21 @@ def prepare_statistics(
             is trained.
     """
     ledger = Ledger(store)
-    real = RealImages(partition.train_pixels, partition.heldout_pixels, partition.heldout_digests)
+    real = real_images(partition)
     digests: dict[str, str | None] = {}
     for name in study.properties.names:
-        wanted = resolve_property(name, study.properties)
-        if wanted.needs == "samples" and study.sampling.images < wanted.minimum_images:
-            raise ValueError(
-                f"{name} needs at least {wanted.minimum_images} images a coalition, sampling.images is "
-                f"{study.sampling.images}: raise it"
-            )
-        spec = {"property": wanted.identity(), "data": data.key}
-        key = digest_of("statistics", spec)
-        record = ledger.get(StatisticsRecord, key)
+        wanted = usable_property(name, study)
+        record = recorded_statistics(wanted, data, ledger)
         if record is None:
-            say(f"computing the reference statistics of {name} on {len(real.train)} training images")
             started = time.monotonic()
-            arrays = wanted.statistics(real)
-            content = safetensors.numpy.save(arrays) if arrays else b""
+            content = compute_statistics(wanted, real, say)
             digest = sha256(content)
-            if arrays:
+            if content:
                 store.write(f"statistics/{digest}.safetensors", content)
+            spec = _spec(wanted, data)
             record = ledger.record(
                 StatisticsRecord(
-                    key=key,
+                    key=digest_of("statistics", spec),
                     spec=spec,
                     sha256=digest,
                     seconds=time.monotonic() - started,
@@ -66,3 +59,38 @@ def prepare_statistics(
             say(f"reference statistics of {name}: {record.seconds:.1f} s")
         digests[name] = None if record.sha256 == NONE else record.sha256
     return digests
+
+
+def usable_property(name: str, study: Study) -> Property:
+    """The property of this name; ValueError if there is none, or the study draws too few images for it."""
+    wanted = resolve_property(name, study.properties)
+    if wanted.needs == "samples" and study.sampling.images < wanted.minimum_images:
+        raise ValueError(
+            f"{name} needs at least {wanted.minimum_images} images a coalition, sampling.images is "
+            f"{study.sampling.images}: raise it"
+        )
+    return wanted
+
+
+def recorded_statistics(wanted: Property, data: Recipe, ledger: Ledger) -> StatisticsRecord | None:
+    """The record of a property's statistics of these data; None also if they were removed from the store since."""
+    record = ledger.get(StatisticsRecord, digest_of("statistics", _spec(wanted, data)))
+    if record is None or record.sha256 == NONE or ledger.store.exists(f"statistics/{record.sha256}.safetensors"):
+        return record
+    return None
+
+
+def compute_statistics(wanted: Property, real: RealImages, say: Callable[[str], None]) -> bytes:
+    """A property's statistics as they are stored; empty where it needs none. ValueError if the images do not allow it."""
+    say(f"computing the reference statistics of {wanted.name} on {len(real.train)} training images")
+    arrays = wanted.statistics(real)
+    return safetensors.numpy.save(arrays) if arrays else b""
+
+
+def real_images(partition: Partition) -> RealImages:
+    """The images that statistics are of."""
+    return RealImages(partition.train_pixels, partition.heldout_pixels, partition.heldout_digests)
+
+
+def _spec(wanted: Property, data: Recipe) -> dict[str, Any]:
+    return {"property": wanted.identity(), "data": data.key}

@@ -25,6 +25,7 @@ import torch
 
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.model.threads import device_of
+from tasks.study import ExecutionSpec
 
 Say = Callable[[str], None]
 
@@ -159,8 +160,15 @@ def open_workers(setting: Setting) -> ProcessPool | InProcess:
         raise ValueError(
             "a store in memory cannot be seen by worker processes; use execution.mode 'inline' or another store"
         )
+    return ProcessPool(setting, workers_of(execution))
+
+
+def workers_of(execution: ExecutionSpec) -> int:
+    """How many workers a run on this machine has: as many as the study says, else one a card, else one a core."""
+    if execution.mode == "inline":
+        return 1
     on_cards = device_of(execution.device).startswith("cuda")
-    return ProcessPool(setting, execution.workers or (torch.cuda.device_count() if on_cards else cores()))
+    return execution.workers or (torch.cuda.device_count() if on_cards else cores())
 
 
 def cores() -> int:

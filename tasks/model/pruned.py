@@ -60,12 +60,18 @@ def obtain_pruned(
     say: Say,
     progress: Progress | None = None,
 ) -> ModelRecord:
-    """The pruned and recovered model of this recipe: from the store, or made and stored."""
+    """The pruned and recovered model of this recipe: from the store, or made and stored.
+
+    Raises:
+        LedgerConflict: if one that had been removed from the store came out otherwise this time.
+    """
     ledger = Ledger(store)
     known = ledger.get(ModelRecord, recipe.key)
-    if known is not None:
+    if known is not None and pruned_is_stored(known, store):
         say(f"pruned model {recipe.key[:12]} is in the store: nothing to prune")
         return known
+    if known is not None:
+        say(f"pruned model {recipe.key[:12]} was removed from the store: it is made again, and must come out the same")
     started = time.monotonic()
     checkpoint = f"pruned/{recipe.key}/checkpoint.safetensors"
     device = device_of(study.execution.device)
@@ -143,6 +149,16 @@ class PrunedModel:
         return unet
 
 
+def pruned_files(record: ModelRecord) -> tuple[str, str]:
+    """Where in the store the weights of a recorded pruned model are, and its architecture."""
+    return f"pruned/{record.sha256}.safetensors", f"pruned/{record.files['architecture']}.json"
+
+
+def pruned_is_stored(record: ModelRecord, store: Store) -> bool:
+    """Whether both are there; what has been tidied away leaves its record behind."""
+    return all(store.exists(key) for key in pruned_files(record))
+
+
 def load_pruned(key: str, store: Store) -> PrunedModel:
     """Read the pruned model and check both files against the ledger.
 
@@ -154,9 +170,11 @@ def load_pruned(key: str, store: Store) -> PrunedModel:
     record = Ledger(store).get(ModelRecord, key)
     if record is None:
         raise FileNotFoundError(f"{store.where(f'pruned/{key}')}: the ledger knows no such pruned model")
-    description = json.loads(store.read(f"pruned/{record.files['architecture']}.json", record.files["architecture"]))
-    weights = load_tensors(store.read(f"pruned/{record.sha256}.safetensors", record.sha256))
-    return PrunedModel(description, weights, checked_schedule(description["schedule"]))
+    weights, shapes = pruned_files(record)
+    description = json.loads(store.read(shapes, record.files["architecture"]))
+    return PrunedModel(
+        description, load_tensors(store.read(weights, record.sha256)), checked_schedule(description["schedule"])
+    )
 
 
 def _describe(

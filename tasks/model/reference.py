@@ -33,12 +33,15 @@ def obtain_reference(
 
     Raises:
         Diverged: if training produced numbers that are not finite.
+        LedgerConflict: if one that had been removed from the store came out otherwise this time.
     """
     ledger = Ledger(store)
     known = ledger.get(ModelRecord, recipe.key)
-    if known is not None:
+    if known is not None and reference_is_stored(known, store):
         say(f"reference {recipe.key[:12]} is in the store: nothing to train")
         return known
+    if known is not None:
+        say(f"reference {recipe.key[:12]} was removed from the store: it is made again, and must come out the same")
     started = time.monotonic()
     model = study.model
     checkpoint = f"reference/{recipe.key}/checkpoint.safetensors"
@@ -84,6 +87,12 @@ def obtain_reference(
 def reference_folder(record: ModelRecord) -> str:
     """Where in the store the pipeline folder of a recorded reference is."""
     return f"reference/{record.sha256}"
+
+
+def reference_is_stored(record: ModelRecord, store: Store) -> bool:
+    """Whether every file of a recorded reference is there; what has been tidied away leaves its record behind."""
+    folder = reference_folder(record)
+    return {f"{folder}/{name}" for name in record.files} <= set(store.list(folder))
 
 
 def load_reference(record: ModelRecord, store: Store, resolution: int) -> tuple[UNet2DModel, DDPMScheduler]:

@@ -25,6 +25,18 @@ def partition_data(study: Study, store: Store) -> tuple[Partition, Recipe, str]:
     Returns:
         Who owns what, the recipe of the data, and the sha256 under which the pixels are in the store.
     """
+    parts = _read(study)
+    return parts, data_recipe(parts, study.model.resolution), store.save_named_by_content("data", parts.stored())
+
+
+@task(task_run_name="read-{study.name}", cache_policy=NO_CACHE, persist_result=False)
+def read_data(study: Study) -> tuple[Partition, Recipe]:
+    """The same, and nothing is stored."""
+    parts = _read(study)
+    return parts, data_recipe(parts, study.model.resolution)
+
+
+def _read(study: Study) -> Partition:
     log = get_run_logger()
     parts = partition(study.data, study.model.resolution, progress=Ticker(log.info, "reading images"))
     for kind, of_kind in groupby(sorted(parts.problems, key=lambda p: p.kind), key=lambda p: p.kind):
@@ -39,6 +51,4 @@ def partition_data(study: Study, store: Store) -> tuple[Partition, Recipe, str]:
         len(parts.train_digests),
         len(parts.heldout_digests),
     )
-    data = data_recipe(parts, study.model.resolution)
-    pixels = {"train_pixels": parts.train_pixels, "heldout_pixels": parts.heldout_pixels}
-    return parts, data, store.save_named_by_content("data", pixels)
+    return parts

@@ -62,6 +62,10 @@ class Partition:
     train_pixels: np.ndarray  # uint8 [m, r, r, 3]
     heldout_pixels: np.ndarray  # uint8 [k, r, r, 3]
 
+    def stored(self) -> dict[str, np.ndarray]:
+        """The images as the models will see them, as they are put in the store."""
+        return {"train_pixels": self.train_pixels, "heldout_pixels": self.heldout_pixels}
+
 
 class DataError(ValueError):
     """The data cannot be used as they are; the message lists every problem found so far."""
