@@ -75,3 +75,11 @@ def check_identified(evaluations: Evaluations) -> None:
             f"gp would answer from its prior: there are {len(rows)} different evaluations besides the empty and the grand "
             f"one for {n} credits; it needs at least {n}, and {3 * n} for intervals to be trusted"
         )
+    inside = (evaluations.counts > 0) & ~(evaluations.is_own & (evaluations.counts == n))
+    told = evaluations.coalitions[np.ix_(inside, evaluations.present)]
+    for verb, alike in (("has", told.all(axis=0)), ("lacks", ~told.any(axis=0))):
+        if alike.any():
+            raise UnidentifiedError(
+                f"gp would answer from its prior: every coalition besides the empty and the grand one {verb} player "
+                f"{int(np.flatnonzero(alike)[0])} (of {int(alike.sum())} such players); evaluate some that differ in them"
+            )

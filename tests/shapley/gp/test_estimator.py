@@ -136,3 +136,13 @@ def test_a_constant_game_is_predicted_to_be_constant(estimator):
     assert np.array_equal(mean, np.where(rows.any(axis=1), 3.0, 0.0))
     assert not spread.any()
     assert np.allclose(credits.values, 0.5)
+
+
+@pytest.mark.parametrize(("present", "verb"), [(False, "lacks"), (True, "has")])
+def test_a_player_whom_no_coalition_tells_apart_is_refused_by_number(present, verb):
+    game = build("saturating", 8, 0)
+    rows = propose_coalitions(8, 60, seed=0)
+    proper = rows.any(axis=1) & ~rows.all(axis=1)
+    rows = rows[~proper | (rows[:, 5] == present)]
+    with pytest.raises(UnidentifiedError, match=f"{verb} player 5"):
+        estimate_credits(rows, game.value(rows), estimator="gp")
