@@ -36,7 +36,15 @@ def manifest_json(data: StatementData, files: Mapping[str, bytes]) -> bytes:
         "created": data.created,
         "study": data.study.model_dump(mode="json"),
         "properties": [
-            {"name": r.name, "sign": r.sign, "unit": r.unit, "estimator": r.credits.estimator} for r in data.results
+            {
+                "name": r.name,
+                "sign": r.sign,
+                "unit": r.unit,
+                "estimator": r.credits.estimator,
+                "efficiency_gap": r.credits.efficiency_gap,
+                "efficiency_gap_se": r.credits.efficiency_gap_se,
+            }
+            for r in data.results
         ],
         "contributors": [
             {"name": c.name, "fingerprint": c.fingerprint, "images": c.images, "merged": list(c.merged)}
