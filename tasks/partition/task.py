@@ -25,18 +25,18 @@ def partition_data(study: Study, store: Store) -> tuple[Partition, Recipe, str]:
     Returns:
         Who owns what, the recipe of the data, and the sha256 under which the pixels are in the store.
     """
-    parts = _read(study)
+    parts = _read(study, "in the statement, by name")
     return parts, data_recipe(parts, study.model.resolution), store.save_named_by_content("data", parts.stored())
 
 
 @task(task_run_name="read-{study.name}", cache_policy=NO_CACHE, persist_result=False)
 def read_data(study: Study) -> tuple[Partition, Recipe]:
     """The same, and nothing is stored."""
-    parts = _read(study)
+    parts = _read(study, "among this run's artifacts")
     return parts, data_recipe(parts, study.model.resolution)
 
 
-def _read(study: Study) -> Partition:
+def _read(study: Study, listed: str) -> Partition:
     log = get_run_logger()
     parts = partition(study.data, study.model.resolution, progress=Ticker(log.info, "reading images"))
     for kind, of_kind in groupby(sorted(parts.problems, key=lambda p: p.kind), key=lambda p: p.kind):
@@ -44,7 +44,7 @@ def _read(study: Study) -> Partition:
         shown = "; ".join(problem.reason for problem in several[:SHOWN])
         log.warning("%s (%d): %s%s", kind, len(several), shown, " …" if len(several) > SHOWN else "")
     if parts.problems:
-        log.info("every remark on the data is in the statement, by name")
+        log.info("every remark on the data is %s", listed)
     log.info(
         "%d contributors own %d training images; %d images are held out",
         len(parts.contributors),

@@ -104,6 +104,13 @@ def big(value: float | None) -> str:
     return f"{value:,.4g}"
 
 
+def size(count: float | None) -> str:
+    """Bytes: 950 B, 12.3 kB, 4.56 MB."""
+    if count is None or not math.isfinite(count):
+        return MISSING
+    return f"{big(count)}B" if abs(count) >= 1000 else f"{count:.0f} B"
+
+
 def duration(seconds: float | None) -> str:
     """45 ms, 0.45 s, 12.3 s, 4 min 05 s, 3 h 12 min."""
     if seconds is None or not math.isfinite(seconds):

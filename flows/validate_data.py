@@ -1,0 +1,31 @@
+"""`validate-data`: is this data set sound, and what would a run of the study do and cost, before anything is spent?"""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from infra.settings import store_url
+from infra.store import Store
+from tasks.partition.task import read_data
+from tasks.preview import Preview
+from tasks.preview.task import preview_run
+from tasks.study import Study
+
+
+@flow(
+    name="validate-data",
+    flow_run_name="validate-data-{study.name}",
+    description="Checks the images, and says what a run would do and cost. Trains nothing, stores nothing.",
+)
+def validate_data(study: Study) -> Preview:
+    """Check the data of a study, and say what a run would do and cost, before anything is spent.
+
+    Args:
+        study: the study that would be run, as `attribute` takes it.
+
+    Returns:
+        What was found: contributors, problems, evaluations to do, hours, bytes; None where something was never measured.
+    """
+    store = Store(store_url())
+    partition, data = read_data(study)
+    return preview_run(study, partition, data, store)
