@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STUDY  ?= deployments/studies/openmoji.yaml
 DATA   := data/openmoji
 
-.PHONY: help setup demo demo-tiny ui test lint types bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits lock clean
+.PHONY: help setup demo demo-tiny ui test test-servers lint types bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits lock clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ test: | $(VENV)/ready   ## lint, types and tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest
+	$(RUN) -m pytest -m "not servers"
+
+test-servers: | $(VENV)/ready   ## tests that start, fill and kill servers (minutes)
+	$(RUN) -m pytest -m servers
 
 bench: $(DATA)/metadata.csv | $(VENV)/ready   ## what a coalition of the demo costs, and against retraining
 	$(RUN) -m tests.bench.coalition $(STUDY)

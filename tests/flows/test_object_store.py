@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
 import s3fs
 
 from flows.attribute import attribute
+from infra.s3_server import S3Server
 from infra.store import Store
 from tests.flows.reading import table
 from tests.small import EVALUATIONS, small_study
@@ -39,6 +42,31 @@ def test_images_and_results_in_a_bucket_give_the_credits_of_a_folder_and_are_reu
     evaluations = table(bucket, "small", "evaluations.parquet")
     assert len(evaluations) == EVALUATIONS and evaluations["cached"].all()
     assert table(bucket, "small", "credits.parquet").equals(first)
+
+
+def test_a_server_killed_among_the_evaluations_and_started_again_costs_nothing_but_time(
+    data: Path, finished_store: Path, own_s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = own_s3_server.url("store")
+    monkeypatch.setenv("CREDIT_STORE", url)
+    bucket, killed = Store(url), threading.Event()
+
+    def kill_in_the_middle() -> None:
+        while len(bucket.list("ledger/scores")) < 8:
+            time.sleep(0.1)
+        own_s3_server.kill()
+        killed.set()
+        time.sleep(2)
+        own_s3_server.start()
+
+    watcher = threading.Thread(target=kill_in_the_middle, daemon=True)
+    watcher.start()
+    attribute(small_study(data, execution={"mode": "processes", "workers": 2}))
+    assert killed.is_set()
+    watcher.join()
+    assert table(bucket, "small", "credits.parquet").equals(
+        table(Store(str(finished_store)), "small", "credits.parquet")
+    )
 
 
 def written(url: str) -> dict[str, object]:
