@@ -33,7 +33,7 @@ def answers(preview: Preview) -> list[tuple[str, str]]:
         ),
         ("evaluations", _evaluations(p)),
         ("in the ledger", _ledger(p)),
-        ("to do", p.ended or _between(least, most, lambda work: f"{work.evaluations:,}") + _of_which(least, most)),
+        ("to do", _to_do(p)),
     ]
     if most.evaluations:
         for part, rate in p.rates.items():
@@ -127,6 +127,12 @@ def _ledger(p: Preview) -> str:
     if p.reused:
         said += f"; {p.reused:,} more of earlier runs are used as well"
     return said + "".join(f"; {count:,} are not used: {why}" for why, count in p.ignored.items())
+
+
+def _to_do(p: Preview) -> str:
+    if p.ended is not None:
+        return f"nothing. {p.ended}"
+    return _between(p.least, p.most, lambda work: f"{work.evaluations:,}") + _of_which(p.least, p.most)
 
 
 def _of_which(least: Work, most: Work) -> str:
