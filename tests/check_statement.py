@@ -43,7 +43,7 @@ def check(study: str, store: Store) -> str:
         assert (credits[f"{name}_ci_low"] <= credits[f"{name}_ci_high"]).all(), f"{name}: an interval is upside down"
         assert abs(credits[f"{name}_excess"].sum()) < 1e-6, f"{name}: excess credits do not sum to zero"
         ends = evaluations.set_index("role")[name]
-        total = sign * (ends["grand"] - ends["baseline"]) + of_property["efficiency_gap"]
+        total = sign * (ends["grand"] - ends["baseline"])
         assert abs(credits[f"{name}_credit"].sum() - total) < 1e-6 * max(1, abs(total)), f"{name}: not efficient"
     report = store.read(f"{folder}/report.html")
     assert report.count(b"<svg") >= len(manifest["properties"]) and b"OpenMoji" in report, "the report lacks its plots"

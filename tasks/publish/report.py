@@ -251,7 +251,7 @@ def _signal(result: PropertyResult) -> list[tuple[str, str, str, str]]:
             "Efficiency gap",
             f"{gap} ± {gap_se}",
             unit,
-            "sum of the credits less v(N) − v(∅), with its standard error; zero where the estimator enforces it",
+            "by how much the credits missed v(N) − v(∅), with its standard error, before it was spread evenly over all",
         ),
     ]
     return rows

@@ -17,7 +17,7 @@ import numpy as np
 from .gp import Posterior, condition, gather
 from .noise import MeasuredNoise
 from .paired_design import propose_pairs
-from .validate import Coalitions, Evaluations, Floats
+from .validate import Coalitions, Evaluations
 
 POOL = 800  # candidates; more cost time and hardly gain
 
@@ -29,7 +29,7 @@ def pick_coalitions(
 
     Needs neither ∅ nor N among the evaluations, only rows that differ in value.
     """
-    pool = candidates(evaluations, max(POOL, 3 * count), rng)
+    pool = candidates(evaluations, max(POOL, 2 * count), rng)
     whole = np.zeros((len(pool), len(evaluations.present)), dtype=bool)
     whole[:, evaluations.present] = pool
     posterior = condition(evaluations, gather(evaluations, noise))
@@ -40,18 +40,19 @@ def greedy(posterior: Posterior, pool: Coalitions, count: int) -> list[int]:
     """Positions in the pool, in the order in which they were picked."""
     told = posterior.candidates(pool)
     credits = told.credits - told.credits.mean(axis=0)  # of excess: v(∅) and the level are no reason to evaluate
-    own = told.own.copy()
+    variance = np.maximum(np.diag(told.own), 0) + told.noise
     free = np.ones(len(pool), dtype=bool)
-    picked = []
-    for _ in range(count):
-        variance = np.maximum(np.diag(own), 0) + told.noise
+    learnt = np.zeros((count, len(pool)))  # a row each pick, s_j / √d_j: what it took off the pool's covariance
+    picked: list[int] = []
+    for pick in range(count):
         gain = np.where(free, (credits**2).sum(axis=0) / variance, -1.0)
         best = int(gain.argmax())
         picked.append(best)
         free[best] = False
-        shared: Floats = own[:, best] / variance[best]
-        credits = credits - np.outer(credits[:, best], shared)
-        own = own - np.outer(own[:, best], shared)
+        root = np.sqrt(variance[best])
+        learnt[pick] = (told.own[best] - learnt[:pick, best] @ learnt[:pick]) / root
+        credits = credits - np.outer(credits[:, best] / root, learnt[pick])
+        variance = np.maximum(variance - learnt[pick] ** 2, told.noise)
     return picked
 
 

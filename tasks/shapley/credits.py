@@ -25,11 +25,12 @@ TIE = 1e-12  # differences below this share of the largest value are rounding, n
 class Credits:
     """Shapley values of one property.
 
-    values: float64[n], in the property's unit, more is better; they sum to grand - empty + efficiency_gap.
+    values: float64[n], in the property's unit, more is better; they sum to grand - empty.
     covariance: float64[n, n] of values; NaN when nothing is left to judge the error by (degrees_of_freedom 0).
     degrees_of_freedom: of the t quantiles; inf means normal.
-    grand, empty: v(N), v(∅). efficiency_gap: Σ values - (v(N) - v(∅)); zero for least squares, which enforces it.
-    efficiency_gap_se: its standard error. surrogate: the estimator's model of v, None where it has none.
+    grand, empty: v(N), v(∅). efficiency_gap: by how much the sum of credits missed v(N) - v(∅)
+    before the difference was spread evenly over all; zero for estimators that never leave it. efficiency_gap_se: its
+    standard error. surrogate: the estimator's model of v, None where it has none.
     present: bool[columns], which columns of the evaluations the values belong to, in order; None means all.
     n_evaluations: distinct coalitions used. estimator: the one that really ran (`definition` for complete tables).
     """
@@ -87,7 +88,9 @@ class Credits:
         """(mean float64[k], s.d. float64[k]) of v(S) for bool[k, columns], evaluated or not, as the estimator sees them.
 
         Columns are those of the evaluations, former players among them where there are any. The empty coalition gets
-        the v(∅) that was measured: no surrogate says where an untrained network lies. What the s.d. holds depends on
+        the v(∅) that was measured, with an s.d. that is not known (NaN, but for complete
+        tables): no surrogate says where an untrained network
+        lies. What the s.d. holds depends on
         the surrogate (`surrogates`, `gp`). ValueError where the estimator has none.
         """
         rows = check_coalitions(coalitions, len(self.values) if self.present is None else len(self.present))
@@ -98,7 +101,7 @@ class Credits:
             )
         mean, sd = self.surrogate.predict(rows)
         nobody = ~rows.any(axis=1)
-        return np.where(nobody, self.empty, mean), sd
+        return np.where(nobody, self.empty, mean), np.where(nobody & (self.estimator != "definition"), np.nan, sd)
 
     def probability_greater(self) -> Floats:
         """P(credit i > credit j): float64[n, n], 0.5 on the diagonal and for ties; P + Pᵀ = 1."""

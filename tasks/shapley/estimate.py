@@ -27,7 +27,8 @@ class Surrogate(Protocol):
 class Estimate:
     """values: float64[n]. covariance: float64[n, n], NaN (unknown) where degrees_of_freedom, of t quantiles, is 0.
 
-    n is the number of present players. surrogate: None for an estimator that models no values of coalitions.
+    n is the number of present players. values sum to v(N) - v(∅); efficiency_gap is by how much they missed it before
+    they were made to. surrogate: None for an estimator that models no values of coalitions.
     """
 
     values: Floats

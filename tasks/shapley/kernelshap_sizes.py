@@ -31,14 +31,13 @@ from .least_squares import RANK_TOLERANCE, Fit, orthonormal, pooled_variances, s
 from .noise import MeasuredNoise
 from .pairs import match_pairs
 from .surrogates import SizeSurrogate, residual_sd
-from .validate import Coalitions, Evaluations, Floats, UnidentifiedError, distinct
+from .validate import Coalitions, Evaluations, Floats, UnidentifiedError, distinct, is_constant
 
 PRIOR_DEGREES = 6.0  # weight of all sizes' error variance against a size's own
 EVEN_PRIOR_DEGREES = 2.0  # weight of 'a row alone is worth half a pair' while few pairs tell otherwise
 # Size curves by richness, and the residual degrees of freedom below which the next poorer one is taken: measured at
 # n = 10 and 14, a curve that leaves fewer costs more than it saves. Up to 8 players the rich one is every curve.
 CURVES = (("rich", 8.0), ("middle", 5.0), ("line", 0.0))
-CONSTANT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def kernelshap_sizes(evaluations: Evaluations, noise: MeasuredNoise | None) -> E
     n = evaluations.n_players
     level = (evaluations.grand - evaluations.empty) / n
     middle = values.mean() if len(values) else 0.0
-    constant = not len(values) or np.ptp(values) <= CONSTANT * np.abs(values).max()
+    constant = is_constant(values)
     values = np.zeros(len(values)) if constant else values - middle
 
     rows = independent_rows(coalitions, values)
@@ -95,7 +94,8 @@ def kernelshap_sizes(evaluations: Evaluations, noise: MeasuredNoise | None) -> E
     if found is None:
         raise UnidentifiedError(
             f"kernelshap_sizes cannot tell {n} credits apart from {len(coalitions)} different evaluations besides the "
-            f"empty and the grand one; plan for at least {3 * n} (in complementary pairs {2 * n + 2} are the least)"
+            f"empty and the grand one; plan for at least {min(3 * n, 2**n)}"
+            f" (in complementary pairs {min(2 * n + 2, 2**n)} are the least)"
         )
     fit, richness = found
     informative = rows.sign <= 0

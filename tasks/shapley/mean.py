@@ -23,6 +23,9 @@ from .pairs import paired_share
 from .ridge_odd import ridge_odd
 from .validate import Evaluations, Floats, UnidentifiedError
 
+# Coalitions a player below which the ridge is not asked: with few pairs to spare it is far less sure than it believes. At
+# n = 16 and m = 36 the mean had up to five times the error of the process; from m = 2.5 n on it has none of that.
+FEWEST = 3
 PAIRED = 0.9  # share of coalitions that must have their complement evaluated, for the ridge sees no others
 
 
@@ -31,7 +34,10 @@ def mean(evaluations: Evaluations, noise: MeasuredNoise | None) -> Estimate:
     process = gp(evaluations, noise)
     if not isinstance(process.surrogate, Posterior):
         return process  # constant values
-    if not evaluations.is_own.all() or paired_share(evaluations.coalitions) < PAIRED:
+    own = evaluations.own()
+    if not evaluations.is_own.all() or paired_share(own.coalitions) < PAIRED:
+        return process
+    if len(np.unique(own.coalitions, axis=0)) < FEWEST * own.n_players:
         return process
     try:
         ridge = ridge_odd(evaluations, noise)

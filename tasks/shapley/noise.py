@@ -21,7 +21,7 @@ class MeasuredNoise:
     degrees: degrees of freedom of the residuals it was measured from; inf means known exactly.
     by_size: the same apart for each size of coalition that was repeated, as (|S|, variance, degrees); empty where that is
     not known. Only with it can an estimator find that small coalitions are noisier.
-    Raises ValueError for a negative or not finite variance and for degrees that are not above zero.
+    Raises ValueError for a negative or not finite variance and for degrees below one.
     """
 
     variance: float
@@ -31,8 +31,14 @@ class MeasuredNoise:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.variance) and self.variance >= 0):
             raise ValueError(f"the variance of the noise must be finite and not negative, not {self.variance!r}")
-        if not self.degrees > 0:
-            raise ValueError(f"the degrees of freedom of the noise must be above zero, not {self.degrees!r}")
+        if not self.degrees >= 1:
+            raise ValueError(f"the degrees of freedom of the noise must be at least one, not {self.degrees!r}")
+        for size, variance, degrees in self.by_size:
+            if not (size >= 1 and math.isfinite(variance) and variance >= 0 and degrees > 0):
+                raise ValueError(
+                    "noise by size needs sizes of at least one, finite variances and degrees of freedom above zero, not "
+                    f"{(size, variance, degrees)!r}"
+                )
 
     @property
     def cautious_variance(self) -> float:

@@ -76,7 +76,7 @@ def ridge_odd(evaluations: Evaluations, noise: MeasuredNoise | None) -> Estimate
     if projected is None:
         raise UnidentifiedError(
             f"ridge_odd cannot tell {n} credits apart from {len(pairs.odd)} complementary pairs; it needs at least {n} "
-            f"that part all players, so plan for at least {3 * n} evaluations of the design `default`"
+            f"that part all players, so plan for at least {min(3 * n, 2**n)} evaluations of the design `default`"
         )
     design, target, degrees = projected
     level = (evaluations.grand - evaluations.empty) / n

@@ -12,6 +12,8 @@ Coalitions = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 
+ROUNDING = 64  # units in the last place of the largest value
+SMALLEST = 1e-100  # a range of values below this has squares that are no numbers
 LARGEST = 1e100
 
 
@@ -64,6 +66,11 @@ class Evaluations:
         return float(self.values[self.is_own & (self.counts == self.n_players)].mean())
 
     @property
+    def grand_times(self) -> int:
+        """How often the grand coalition was evaluated: `grand` is a mean of so many."""
+        return int((self.is_own & (self.counts == self.n_players)).sum())
+
+    @property
     def empty_times(self) -> int:
         """How often the empty coalition was evaluated: `empty` is a mean of so many."""
         return int((self.is_own & (self.counts == 0)).sum())
@@ -93,9 +100,20 @@ class Evaluations:
 
 def distinct(coalitions: Coalitions, values: Floats) -> tuple[Coalitions, Floats, NDArray[np.int64]]:
     """Merge repeated coalitions: (rows bool[k, n], mean values float64[k], how often each was there int64[k])."""
+    order = np.argsort(
+        values, kind="stable"
+    )  # sums of repeats come out the same to the bit in whatever order rows came
+    coalitions, values = coalitions[order], values[order]
     rows, inverse, times = np.unique(coalitions, axis=0, return_inverse=True, return_counts=True)
     sums = np.bincount(inverse.ravel(), weights=values, minlength=len(rows))
     return rows, sums / times, times.astype(np.int64)
+
+
+def is_constant(values: Floats) -> bool:
+    """Whether values differ by rounding only, or are too close to zero for their squares to be numbers."""
+    if not len(values):
+        return True
+    return bool(np.ptp(values) <= max(ROUNDING * np.spacing(np.abs(values).max()), SMALLEST))
 
 
 def check_players(n_players: Any) -> int:

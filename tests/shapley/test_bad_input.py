@@ -182,3 +182,18 @@ def test_more_columns_than_can_be_listed_are_never_taken_for_a_complete_table():
     rows = propose_coalitions(64, 300, seed=0)
     credits = estimate_credits(rows, game.value(rows), estimator="kernelshap_sizes")
     assert credits.estimator == "kernelshap_sizes" and np.allclose(credits.values, game.credits, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "by_size", [((0, 0.1, 4.0),), ((2, -1.0, 4.0),), ((2, np.nan, 4.0),), ((2, np.inf, 4.0),), ((2, 0.1, np.nan),)]
+)
+def test_noise_by_size_that_is_no_number_is_refused(by_size):
+    with pytest.raises(ValueError, match="noise by size"):
+        MeasuredNoise(0.1, 10.0, by_size)
+
+
+@pytest.mark.parametrize("offset", [1e8, 1e12])
+def test_values_far_from_zero_that_do_differ_are_not_taken_for_constant(offset):
+    rows = propose_coalitions(8, 60, seed=0)
+    credits = estimate_credits(rows, offset + rows @ np.arange(8.0))
+    assert np.allclose(credits.excess, np.arange(8.0) - 3.5, atol=0.02)

@@ -26,7 +26,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .hyperparameters import CONSTANT, Floats, Hyperparameters
+from .hyperparameters import LEVEL_VARIANCE, Floats, Hyperparameters
 
 RATES = np.array([1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0])  # e of ψ_e; those above 5n see single players only
 
@@ -118,7 +118,7 @@ class Covariance:
         hyper = self.hyper
         return np.column_stack(
             [
-                np.full(len(rows), np.sqrt(CONSTANT)),
+                np.full(len(rows), np.sqrt(LEVEL_VARIANCE)),
                 hyper.allocation * self.data_size(rows),
                 hyper.data_size * self.data_curve(rows),
                 hyper.head_count * self.count_curve(rows),

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..noise import MeasuredNoise
-from ..validate import Evaluations, distinct
+from ..validate import Evaluations, distinct, is_constant
 from .hyperparameters import Floats
 
 KNOWN_DEGREES = 1e4  # degrees of freedom at which a noise variance counts as known
 # Degrees of freedom of repeats below which noise is taken to be the same everywhere. Measured at n = 12, m = 60, noise 20 %:
 # a growth read off 6 or 20 of them costs more (error 5 to 20 % larger) than a real one that is overlooked.
 GROWTH_DEGREES = 60.0
-CONSTANT = 1e-12  # a range of values below this share of the largest is rounding
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,11 @@ class Evidence:
 def gather(evaluations: Evaluations, noise: MeasuredNoise | None) -> Evidence:
     """Merge repeats and standardise. Rows come out in one order whatever order they came in."""
     some = evaluations.coalitions.any(axis=1)
-    coalitions, observed = evaluations.coalitions[some], evaluations.values[some]
+    order = np.argsort(evaluations.values[some], kind="stable")  # repeats are summed in one order whatever came first
+    coalitions, observed = evaluations.coalitions[some][order], evaluations.values[some][order]
     rows, means, times = distinct(coalitions, observed)
     centre, scale = float(means.mean()), float(means.std())
-    if np.ptp(means) <= CONSTANT * np.abs(means).max():
+    if is_constant(means):
         scale = 0.0
     unit = scale or 1.0
     place = {row.tobytes(): index for index, row in enumerate(rows)}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-CONSTANT = 4.0  # prior variance of the game's level, in units of the values' variance; held fixed
+LEVEL_VARIANCE = 4.0  # prior variance of the game's level, in units of the values' variance; held fixed
 NOISE_FLOOR = 1e-6  # variance of an evaluation that is always there: keeps the covariance matrix well conditioned
 
 NAMES = (

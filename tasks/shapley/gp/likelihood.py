@@ -16,7 +16,16 @@ from scipy.optimize import minimize
 
 from .covariance import Covariance, Space
 from .evidence import Evidence
-from .hyperparameters import CONSTANT, NAMES, NOISE_FLOOR, PRIOR_MEAN, PRIOR_SD, Floats, Hyperparameters, log_prior
+from .hyperparameters import (
+    LEVEL_VARIANCE,
+    NAMES,
+    NOISE_FLOOR,
+    PRIOR_MEAN,
+    PRIOR_SD,
+    Floats,
+    Hyperparameters,
+    log_prior,
+)
 
 MOST_ROWS = 700  # beyond, hyper-parameters are fitted to this many rows drawn by a fixed seed: they change little
 MOST_STEPS = 80
@@ -42,6 +51,8 @@ def fit(space: Space, evidence: Evidence, start: Floats | None = None) -> Floats
         bounds=list(zip(low, high, strict=True)),
         options={"maxiter": MOST_STEPS},
     )
+    if not (np.isfinite(found.fun) and np.isfinite(found.x).all()):
+        raise ValueError("these evaluations cannot be fitted by a Gaussian process: their likelihood is not a number")
     return np.asarray(found.x)
 
 
@@ -67,7 +78,7 @@ def negative_log_posterior(vector: Floats, space: Space, evidence: Evidence) -> 
     alike = np.exp(-distance)
     noise = evidence.noise(hyper.noise, hyper.noise_growth)
     squared = {name: getattr(hyper, name) ** 2 for name in AMPLITUDES}
-    covariance = CONSTANT + squared["allocation"] * np.outer(z, z) + squared["additive"] * worth
+    covariance = LEVEL_VARIANCE + squared["allocation"] * np.outer(z, z) + squared["additive"] * worth
     fading = data @ data.T
     covariance += squared["composition"] * fading * worth + squared["data_size"] * fading
     covariance += squared["head_count"] * count @ count.T

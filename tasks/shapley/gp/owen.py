@@ -21,9 +21,10 @@ from __future__ import annotations
 import numpy as np
 
 from .covariance import Covariance
-from .hyperparameters import CONSTANT, Floats
+from .hyperparameters import LEVEL_VARIANCE, Floats
 
 MOST_NODES = 48
+TINY = 1e-300
 
 
 class Owen:
@@ -60,7 +61,7 @@ class Owen:
         values += hyper.interaction**2 * (self._interaction(rows, 0.0) + near_empty)
         for column, rate in enumerate(space.rates):
             values += hyper.rivalry**2 * (self._interaction(rows, rate) + near_empty) * data[:, column]
-        return values + CONSTANT / n
+        return values + LEVEL_VARIANCE / n
 
     def prior(self) -> Floats:
         """Cov(φ'_i, φ'_j) before any evaluation: float64[n, n]."""
@@ -80,7 +81,7 @@ class Owen:
         for amplitude, rate in zip(amplitudes, [0.0, *space.rates], strict=True):
             empty = self._interaction(nobody, rate)  # φ_i[k(·, ∅)]: float64[n, 1]
             total += amplitude**2 * (self._interaction_prior(rate) + (empty + empty.T) / n + 1 / n**2)
-        return np.asarray(total + CONSTANT / n**2)
+        return np.asarray(total + LEVEL_VARIANCE / n**2)
 
     def _data_credit(self) -> Floats:
         """φ_i[ψ_e(z)] = ∫ (p_i - 1) Π_{d≠i} (1 - t + t p_d) dt with p_d = exp(-e u_d)."""
@@ -119,7 +120,8 @@ class Owen:
         """
         space = self.covariance.space
         t, b, p = self.nodes[:, None], self.kept, np.exp(-rate * self.allocation)
-        inside, outside = t * p + (1 - t) * b, t * b * p + 1 - t  # float64[nodes, n]
+        # Floored: a player a million times larger than the rest has p = b = 0, and 0/0 is no number.
+        inside, outside = np.maximum(t * p + (1 - t) * b, TINY), t * b * p + 1 - t  # float64[nodes, n]
         own = rows[:, space.present]
         product = own @ np.log(inside / outside).T + np.log(outside).sum(axis=1)  # float64[m, nodes]
         product -= (rows[:, ~space.present] @ self.covariance.decay[~space.present])[:, None]
@@ -133,7 +135,7 @@ class Owen:
         t, s = (a.ravel() for a in np.meshgrid(self.nodes, self.nodes, indexing="ij"))
         weights = np.outer(self.weights, self.weights).ravel()
         # Of each player in neither i nor j: in both coalitions, in none, in one of them. float64[n, nodes²]
-        factor = p**2 * (t * s) + (1 - t) * (1 - s) + b * p * (t + s - 2 * t * s)
+        factor = np.maximum(p**2 * (t * s) + (1 - t) * (1 - s) + b * p * (t + s - 2 * t * s), TINY)
         product = np.exp(np.log(factor).sum(axis=0)) * weights
         first = (s * (p**2 - b * p) + (1 - s) * (b * p - 1)) / factor
         second = (t * (p**2 - b * p) + (1 - t) * (b * p - 1)) / factor

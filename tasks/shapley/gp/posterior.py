@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
 from ..validate import Coalitions
 from .covariance import Covariance, Space
@@ -34,6 +34,16 @@ class Candidates:
     noise: Floats
 
 
+def _factor(matrix: Floats) -> Floats:
+    """Lower Cholesky factor; where rounding has left the matrix indefinite, of one with a little more on the diagonal."""
+    for jitter in (0.0, 1e-8, 1e-6):
+        try:
+            return np.asarray(cholesky(matrix + jitter * np.diag(np.diag(matrix)) if jitter else matrix, lower=True))
+        except LinAlgError:
+            continue
+    raise ValueError("these evaluations cannot be fitted by a Gaussian process: their covariance matrix is singular")
+
+
 class Posterior:
     """Gaussian process conditioned on evidence at fixed hyper-parameters.
 
@@ -48,7 +58,7 @@ class Posterior:
         self.prior = self.owen.prior()
         matrix = self.model.between(evidence.rows, evidence.rows)
         matrix[np.diag_indices(len(matrix))] += evidence.noise(hyper.noise, hyper.noise_growth)
-        self.factor = cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
+        self.factor = _factor(matrix)
         self.whitened_values = self._whiten(evidence.values)
         self.whitened_credits = self._whiten(self.owen.of_rows(evidence.rows).T)  # float64[m, n]
         mean = self.whitened_credits.T @ self.whitened_values
@@ -100,6 +110,14 @@ class Posterior:
     def noise_variance(self) -> float:
         """Of one evaluation of middling size, in squared units of the property."""
         return self.evidence.scale**2 * self.hyper.noise
+
+    def residual_error(self, row: int) -> float:
+        """s.d. of observed less fitted value of a fitted row, σ² √[K⁻¹]_ii, in the property's unit."""
+        unit = np.zeros(len(self.factor))
+        unit[row] = 1.0
+        precision = (self._whiten(unit) ** 2).sum()
+        noise = self.evidence.noise(self.hyper.noise, self.hyper.noise_growth)[row]
+        return float(self.evidence.scale * noise * np.sqrt(self.inflation * precision))
 
     def _whiten(self, right: Floats) -> Floats:
         return np.asarray(solve_triangular(self.factor, right, lower=True, check_finite=False))

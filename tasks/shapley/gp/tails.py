@@ -1,22 +1,27 @@
-"""Outliers: when the noise of evaluations has heavy tails, rows far off are believed less.
+"""Outliers: a few rows that are wild are believed less.
 
-The noise of a row is then a Student t, which is a Gaussian whose variance is itself drawn: variance σ²/λ with λ ~ Gamma(ν/2,
+A wild row is given a noise of its own: a Student t is a Gaussian whose variance is itself drawn, σ²/λ with λ ~ Gamma(ν/2,
 ν/2). Given the residuals, the expected λ is (ν + 1) / (ν + E[ε²]/σ²), one round of expectation-maximisation (Lange, Little
-& Taylor 1989). It is done only where the rows themselves show it, for under Gaussian noise it would cost information.
+& Taylor 1989).
+
+Only for gross errors, and only where they are few. Noise that is heavy-tailed throughout (t₃) needs nothing: measured at
+n = 12 and 20 with 30 % of it, a Gaussian process has the same error without this, and better coverage. And a game with steps
+has residuals as long-tailed as t₃ noise: those rows are the game, and must not be explained away. What tells a wild row is
+a fourth moment that neither of them reaches, and that hardly any row loses its trust.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 from scipy.linalg import solve_triangular
 
 from .hyperparameters import Floats
 from .posterior import Posterior
 
 DEGREES = 3.0  # ν: heavy enough that one wild row in fifty does no harm
-ROWS = 20  # fewer residuals show no tail
-MARGIN = 3.0  # log likelihood by which the t must be better before it is believed
+KURTOSIS = 9.0  # of left-out residuals; normal ones have 3, games with steps and t₃ noise 4 to 10, wild rows 10 to 35
+DISTRUST = 0.25  # a row with less trust counts as wild
+FEW = 0.03  # share of rows that may be
 
 
 def leave_one_out(posterior: Posterior) -> tuple[Floats, Floats]:
@@ -30,14 +35,15 @@ def leave_one_out(posterior: Posterior) -> tuple[Floats, Floats]:
     return alpha / np.sqrt(diagonal), diagonal
 
 
-def is_heavy(residuals: Floats) -> bool:
-    """Whether a t with 3 degrees of freedom describes standardised residuals clearly better than a normal law does."""
-    if len(residuals) < ROWS:
-        return False
-    normal = stats.norm.logpdf(residuals, scale=np.sqrt((residuals**2).mean())).sum()
-    scales = np.sqrt((residuals**2).mean()) * np.geomspace(0.2, 1.2, 25)
-    heavy = max(stats.t.logpdf(residuals, DEGREES, scale=scale).sum() for scale in scales)
-    return bool(heavy > normal + MARGIN)
+def has_outliers(residuals: Floats) -> bool:
+    """Whether standardised left-out residuals, float64[m], have a fourth moment that only single wild rows explain."""
+    return bool((residuals**4).mean() > KURTOSIS * (residuals**2).mean() ** 2)
+
+
+def are_few(trust: Floats) -> bool:
+    """Whether some rows are distrusted, and so few that they are errors and not a part of the game."""
+    wild = (trust < DISTRUST).mean()
+    return bool(0 < wild <= FEW)
 
 
 def trusts(posterior: Posterior) -> Floats:
