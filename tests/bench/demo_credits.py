@@ -8,8 +8,8 @@ the truth. Nothing is trained here.
 Chance is part of that truth, for the table is of one seed, and so are its credits: a method that reproduces the chance
 in the rows it was given looks better than it is, one that smooths it away looks worse. With --truth the same study's
 complete table of *another* seed is the truth, which shares no chance with the rows; what is left of chance in that
-truth, measured as half of how far the two tables' credits lie apart, is taken off the errors. --no-noise withholds the
-replicates from estimators.
+truth, measured as half of how far the two tables' credits lie apart, is taken off the errors and allowed for in the
+coverage. --no-noise withholds the replicates from estimators.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr
 
 from infra.settings import store_url
 from infra.store import Store
@@ -118,26 +118,36 @@ def compare(
             design: propose_coalitions(n_players, budget, seed=seed, design=design) for design in {*METHODS.values()}
         }
         for name, design in METHODS.items():
-            scores[name] += score(rows[design], values, images, noise, name, truth)
+            scores[name] += score(rows[design], values, images, noise, name, truth, chance * (truth**2).mean())
     means = {name: _mean(found) for name, found in scores.items()}
     return {name: replace(figures, error=figures.error - chance) for name, figures in means.items()}
 
 
 def score(
-    rows: Coalitions, values: Floats, images: Floats | None, noise: MeasuredNoise | None, estimator: str, truth: Floats
+    rows: Coalitions,
+    values: Floats,
+    images: Floats | None,
+    noise: MeasuredNoise | None,
+    estimator: str,
+    truth: Floats,
+    variance: float = 0.0,
 ) -> list[tuple[float, float, float | None, float | None]]:
-    """[(error, spearman, coverage, width)]; nothing where the estimator says that the rows are too few."""
+    """[(error, spearman, coverage, width)]; nothing where the estimator says that the rows are too few.
+
+    variance: of the truth itself, which intervals are widened by before they are asked to cover it.
+    """
     try:
         credits = estimate_credits(rows, values[row_numbers(rows)], sizes=images, estimator=estimator, noise=noise)
     except UnidentifiedError:
         return []
     low, high = credits.excess_interval(0.9)
     known = bool(np.isfinite(low).all() and np.isfinite(high).all())
+    half = np.sqrt((high - low) ** 2 / 4 + norm.ppf(0.95) ** 2 * variance)
     return [
         (
             float(((credits.excess - truth) ** 2).sum() / (truth**2).sum()),
             float(spearmanr(credits.excess, truth).statistic) if np.ptp(credits.excess) > 0 else 0.0,
-            float(((low <= truth) & (truth <= high)).mean()) if known else None,
+            float((np.abs(truth - (low + high) / 2) <= half).mean()) if known else None,
             float((high - low).mean() / truth.std()) if known else None,
         )
     ]
