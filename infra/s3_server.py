@@ -107,9 +107,10 @@ class S3Server:
         """
         if self._process is not None:
             raise S3ServerError("this S3 server was started already")
+        endpoint = self.endpoint
+        self._refuse_taken_ports()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        endpoint = self.endpoint
         # Its Unix sockets would lie in /tmp under names that anybody can guess; a path to one may have 107 bytes.
         self._sockets = tempfile.TemporaryDirectory(prefix="credit-s3-")
         command = [
@@ -170,8 +171,7 @@ class S3Server:
         while True:
             if process.poll() is not None:
                 raise S3ServerError(
-                    f"the S3 server ended with code {process.returncode} while starting (is port {endpoint} taken?); "
-                    f"see {self.log}"
+                    f"the S3 server at {endpoint} ended with code {process.returncode} while starting; see {self.log}"
                 )
             try:
                 # It answers before it has its bucket, and before it can store anything.
@@ -184,6 +184,15 @@ class S3Server:
                         f"the S3 server does not answer at {endpoint} after {START_SECONDS:.0f} s ({error}); see {self.log}"
                     ) from error
             time.sleep(0.1)
+
+    def _refuse_taken_ports(self) -> None:
+        for port in self._ports.values():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a server before may linger
+                try:
+                    probe.bind((HOST, port))
+                except OSError as error:
+                    raise S3ServerError(f"cannot start the S3 server at {HOST}:{port}: {error.strerror}") from error
 
     def _client(self, endpoint: str) -> Any:
         once = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1}, proxies={})

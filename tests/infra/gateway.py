@@ -11,13 +11,13 @@ import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import s3fs
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from infra.s3_server import S3Server
 from infra.server import HOST
+from tests.conftest import forget_connections
 
 _OF_THE_CONNECTION = {"host", "connection", "expect", "authorization", "content-length", "x-amz-date"}
 
@@ -62,10 +62,10 @@ def gateway_without_conditions(server: S3Server) -> Iterator[None]:
     with ThreadingHTTPServer((HOST, 0), Gateway) as gateway:
         threading.Thread(target=gateway.serve_forever, args=(0.02,), daemon=True).start()
         os.environ["AWS_ENDPOINT_URL_S3"] = f"http://{HOST}:{gateway.server_port}"
-        s3fs.S3FileSystem.clear_instance_cache()
+        forget_connections()
         try:
             yield
         finally:
             os.environ["AWS_ENDPOINT_URL_S3"] = before
-            s3fs.S3FileSystem.clear_instance_cache()
+            forget_connections()
             gateway.shutdown()

@@ -63,7 +63,7 @@ def test_create_keeps_what_is_there(store: Store) -> None:
 
 
 def test_create_has_one_winner_among_threads_every_time(store: Store) -> None:
-    rounds, start = range(4 if store.url.startswith("s3") else 50), threading.Barrier(8)
+    rounds, start = range(2 if store.url.startswith("s3") else 50), threading.Barrier(8)
     winners: list[list[int]] = [[] for _ in rounds]
 
     def attempt(number: int) -> None:

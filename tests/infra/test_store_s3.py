@@ -16,7 +16,7 @@ import safetensors.numpy
 from infra.digest import sha256
 from infra.s3_server import S3Server
 from infra.store import Store, StoreError, StoreRefused, StoreUnavailable
-from tests.conftest import use
+from tests.conftest import forget_connections, use
 from tests.infra.gateway import gateway_without_conditions
 from tests.infra.racing import python, race
 
@@ -150,7 +150,7 @@ def test_wrong_settings_are_named_before_any_work(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name, value in changes.items():
         monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
+    forget_connections()
     with pytest.raises(StoreRefused, match=said):
         Store(s3_url).check()
 
@@ -169,7 +169,7 @@ def test_the_endpoint_of_all_aws_services_will_do(
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.endpoint)
-    s3fs.S3FileSystem.clear_instance_cache()
+    forget_connections()
     Store(s3_url).check()
 
 
@@ -187,7 +187,7 @@ def test_credentials_may_come_from_a_profile(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_PROFILE", "credit")
-    s3fs.S3FileSystem.clear_instance_cache()
+    forget_connections()
     Store(s3_url).check()
 
 
@@ -263,14 +263,17 @@ def test_a_server_started_anew_over_old_data_has_them_and_refuses_the_old_creden
 ) -> None:
     folder = tmp_path / "s3/data"
     with S3Server(folder) as first:
+        forget_connections()
         use(first, monkeypatch)
         Store(first.url("x")).write("a/b", b"kept")
     with S3Server(folder) as second:
+        forget_connections()
         use(second, monkeypatch)
         assert Store(second.url("x")).read("a/b") == b"kept"
         old = first.environment()
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", old["AWS_ACCESS_KEY_ID"])
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", old["AWS_SECRET_ACCESS_KEY"])
-        s3fs.S3FileSystem.clear_instance_cache()
+        forget_connections()
         with pytest.raises(StoreRefused, match="does not accept the credentials"):
             Store(second.url("x")).check()
+    forget_connections()
