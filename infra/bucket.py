@@ -47,7 +47,12 @@ class Bucket:
     """
 
     def __init__(self, url: str) -> None:
-        scheme = url.partition("://")[0]
+        scheme, _, rest = url.partition("://")
+        if "@" in rest.split("/")[0]:  # not repeated in the message: there may be a secret in it
+            raise StoreError(
+                "CREDIT_STORE holds an '@': credentials come from the standard AWS chain (AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the machine's role), never from the address"
+            )
         options: dict[str, Any] = {"use_listings_cache": False}
         if scheme in S3:
             # These never say whose: all of that is the AWS chain's.
@@ -121,7 +126,7 @@ class Bucket:
                 found = self._fs.find(path, detail=True)
         except FileNotFoundError:
             return {}
-        return {name: Entry(int(info["size"]), str(info.get("ETag") or "") or None) for name, info in found.items()}
+        return {name: _entry(info) for name, info in found.items()}
 
     def replace(self, path: str, data: bytes) -> None:
         """Store an object, whole or not at all, whatever was there."""
@@ -224,6 +229,13 @@ class Bucket:
             if meant is None:
                 raise
             raise meant from error
+
+
+def _entry(info: dict[str, Any]) -> Entry:
+    written = info.get("LastModified", info.get("created"))  # S3's; the memory store's
+    if isinstance(written, datetime):
+        written = written.timestamp()
+    return Entry(int(info["size"]), str(info.get("ETag") or "") or None, written)
 
 
 def _creates_exclusively(fs: Any) -> bool:

@@ -62,7 +62,7 @@ class Folder:
             found = self._fs.find(path, detail=True)
         except FileNotFoundError:
             return {}
-        return {name: Entry(int(info["size"]), None) for name, info in found.items()}
+        return {name: Entry(int(info["size"]), None, float(info["mtime"])) for name, info in found.items()}
 
     def replace(self, path: str, data: bytes) -> None:
         """Give `path` this content, whatever was there."""

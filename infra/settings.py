@@ -1,6 +1,9 @@
 """Settings of this installation: where results live. Everything else is in the study.
 
 CREDIT_STORE   file path, file://… or s3://bucket/prefix; default: .credit/store below the working directory
+
+For s3://, credentials, region and endpoint are the standard AWS chain's (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+AWS_PROFILE, a role; AWS_REGION; AWS_ENDPOINT_URL_S3), never ours and never a parameter: docs/storage.md.
 """
 
 from __future__ import annotations

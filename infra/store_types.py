@@ -11,6 +11,7 @@ class Entry:
 
     size: int  # bytes
     version: str | None  # changes when the content does; None where a store does not say
+    written: float | None  # seconds since 1970, by the clock of whoever keeps it; None where a store does not say
 
 
 class StoreError(RuntimeError):

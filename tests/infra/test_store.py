@@ -170,6 +170,12 @@ def test_a_store_that_cannot_be_one_says_what_to_do(url: str, said: str) -> None
         Store(url)
 
 
+def test_credentials_in_the_address_are_refused_and_not_repeated() -> None:
+    with pytest.raises(StoreError, match="never from the address") as error:
+        Store("s3://someone:secret@bucket/prefix")
+    assert "secret@" not in str(error.value) and "someone" not in str(error.value)
+
+
 class _LooksFirst(fsspec.AbstractFileSystem):
     """Has fsspec's own way of creating, as SFTP, SMB and others have: look first, write then."""
 
@@ -216,9 +222,10 @@ def test_nothing_is_an_object_too(store: Store) -> None:
     assert store.entries("b")["b/c"].size == 0
 
 
-def test_sizes_are_listed_and_a_version_is_never_that_of_other_content(store: Store) -> None:
+def test_sizes_and_times_are_listed_and_a_version_is_never_that_of_other_content(store: Store) -> None:
     store.write("a/b", b"one")
     first = store.entries("a")["a/b"]
+    assert first.written is not None and abs(first.written - time.time()) < 10
     store.write("a/b", b"two")
     second = store.entries("a")["a/b"]
     assert (first.size, second.size) == (3, 3)
