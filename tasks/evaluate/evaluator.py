@@ -10,9 +10,9 @@ same inputs would fail again. Anything else that goes wrong is raised, and leave
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -135,11 +135,12 @@ class _Evaluation:
         if known is not None and known.failure is not None:
             raise Diverged(known.failure)
         if known is not None and known.kept:
-            with self._timed("load"):
+            with self._timed("load"), contextlib.suppress(FileNotFoundError):  # tidied away since: as if never kept
+                weights = store.read(f"models/{known.sha256}.safetensors", known.sha256)
                 unet = self.evaluator.pruned.network(with_weights=False)
-                unet.load_state_dict(load_tensors(store.read(f"models/{known.sha256}.safetensors", known.sha256)))
-            self._unet = unet.to(self.evaluator.device).eval()
-        else:
+                unet.load_state_dict(load_tensors(weights))
+                self._unet = unet.to(self.evaluator.device).eval()
+        if self._unet is None:
             self._unet = self._train()
         return self._unet
 
@@ -208,9 +209,9 @@ class _Evaluation:
         if known is not None and known.failure is not None:
             raise Diverged(known.failure)
         if known is not None:
-            with self._timed("load"):
+            with self._timed("load"), contextlib.suppress(FileNotFoundError):  # tidied away since: drawn again
                 images = store.load_arrays(f"samples/{known.sha256}.safetensors", known.sha256)["images"]
-            return Samples(images, device=self.evaluator.device)
+                return Samples(images, device=self.evaluator.device)
         return Samples(self._sample(), device=self.evaluator.device)
 
     def _sample(self) -> np.ndarray:
@@ -281,7 +282,7 @@ class _Evaluation:
             )
         )
 
-    @contextmanager
+    @contextlib.contextmanager
     def _timed(self, part: str) -> Iterator[None]:
         started = time.monotonic()
         try:

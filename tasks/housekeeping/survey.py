@@ -1,0 +1,156 @@
+"""What is in the store besides statements and ledger, and for each thing whether it can go.
+
+    models, samples         stay while an evaluation of a kept statement has them
+    data                    goes: every run prepares the images again
+    reference, pruned,      stay while the ledger knows them: made again on another machine they may differ in the last bit,
+    statistics              and then nothing could be added to the evaluations that rest on them (`retired_epochs` lets go)
+    checkpoints             go: that training was interrupted, and begins anew
+    studies                 stay; what a killed run left of a statement without a manifest goes
+
+Whatever was written in the last days stays, and so does whatever has no name of ours.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+from itertools import groupby
+
+from infra.ledger import Ledger, ModelRecord, SamplesRecord, StatisticsRecord
+from infra.store import Entry, Store
+from tasks.housekeeping.needs import Needs, needs_of_statements
+from tasks.housekeeping.types import Group, Item, Rules, Verdict
+from tasks.model.pruned import pruned_files
+from tasks.model.reference import reference_folder
+from tasks.publish.storage import MANIFEST
+
+KINDS = ("models", "samples", "data", "reference", "pruned", "statistics", "studies")
+EXAMPLES = 3
+_FILE = re.compile(r"(models|samples|data|pruned|statistics)/[0-9a-f]{64}\.safetensors|pruned/[0-9a-f]{64}\.json")
+_FOLDER = re.compile(r"reference/[0-9a-f]{64}")
+_CHECKPOINT = re.compile(r"(reference|pruned)/[0-9a-f]{64}/checkpoint\.safetensors")
+
+NEEDED = "a kept statement rests on it"
+KNOWN = "the ledger knows it, evaluations may rest on it"
+STATEMENT = "statements are always kept"
+STRANGE = "has no name of ours"
+YOUNG = "was written in the last {days:g} days"
+UNUSED = "no kept statement has an evaluation with it"
+UNKNOWN = "the ledger knows nothing of it"
+RETIRED = "no kept statement rests on it"
+PREPARED = "every run prepares its images again"
+INTERRUPTED = "an interrupted training, which will begin anew"
+UNFINISHED = "half a statement, of a run that was killed"
+
+
+def survey(store: Store, rules: Rules) -> tuple[Needs, list[Verdict]]:
+    """What the kept statements need, and a verdict on everything, sorted by kind and key.
+
+    Raises:
+        ValueError, StoreError: as `needs_of_statements`; also where the ledger cannot be read.
+    """
+    known = _Known.of(Ledger(store))
+    needs = needs_of_statements(store, rules, known.models, known.samples)
+    now = time.time()
+    return needs, [_judge(item, needs, known, rules, now) for kind in KINDS for item in items(store, kind)]
+
+
+def items(store: Store, kind: str) -> list[Item]:
+    """Everything below one folder of the store, in the portions in which it is kept or removed."""
+    entries = store.entries(kind)
+    portions: dict[str, list[str]] = defaultdict(list)
+    for key in entries:
+        portions[_portion(key)].append(key)
+    return [_item(kind, {key: entries[key] for key in keys}) for _, keys in sorted(portions.items())]
+
+
+def _item(kind: str, entries: Mapping[str, Entry]) -> Item:
+    times = [float("inf") if entry.written is None else entry.written for entry in entries.values()]
+    return Item(kind, tuple(entries), sum(entry.size for entry in entries.values()), max(times))
+
+
+def groups(verdicts: Iterable[Verdict]) -> tuple[Group, ...]:
+    """Verdicts added up by kind and reason, in the order of KINDS, what goes first."""
+
+    def order(verdict: Verdict) -> tuple[int, bool, str]:
+        return KINDS.index(verdict.item.kind), not verdict.goes, verdict.why
+
+    found = []
+    for _, same in groupby(sorted(verdicts, key=order), key=order):
+        several = list(same)
+        first = several[0]
+        found.append(
+            Group(
+                kind=first.item.kind,
+                goes=first.goes,
+                why=first.why,
+                count=len(several),
+                bytes=sum(v.item.bytes for v in several),
+                examples=tuple(_portion(v.item.keys[0]) for v in several[:EXAMPLES]),
+            )
+        )
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The ledger's records, and the objects and folders that they name."""
+
+    models: Mapping[str, ModelRecord]
+    samples: Mapping[str, SamplesRecord]
+    keys: Set[str]
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> _Known:
+        models, samples = ledger.all(ModelRecord), ledger.all(SamplesRecord)
+        keys = {f"statistics/{r.sha256}.safetensors" for r in ledger.all(StatisticsRecord).values()}
+        keys |= {f"samples/{r.sha256}.safetensors" for r in samples.values()}
+        for record in models.values():
+            if "architecture" in record.files:
+                keys |= set(pruned_files(record))
+            else:
+                keys |= {f"models/{record.sha256}.safetensors", reference_folder(record)}
+        return cls(models, samples, keys)
+
+
+def _portion(key: str) -> str:
+    """What a key is kept or removed with: its reference's folder, its run's folder, or only itself."""
+    parts = key.split("/")
+    if parts[0] == "reference" and len(parts) > 2 and not _CHECKPOINT.fullmatch(key):
+        return "/".join(parts[:2])
+    if parts[0] == "studies" and len(parts) > 3:
+        return "/".join(parts[:3])
+    return key
+
+
+def _judge(item: Item, needs: Needs, known: _Known, rules: Rules, now: float) -> Verdict:
+    stays, goes = _reasons(item, needs, known, rules)
+    if stays is None and now - item.written < rules.older_than_days * 24 * 3600:
+        stays = YOUNG.format(days=rules.older_than_days)
+    return Verdict(item, stays is None, goes if stays is None else stays)
+
+
+def _reasons(item: Item, needs: Needs, known: _Known, rules: Rules) -> tuple[str | None, str]:
+    """Why it stays, if it does whatever its age; else why it goes."""
+    name = _portion(item.keys[0])
+    if item.kind == "studies":
+        published = (
+            item.keys == (name,) or f"{name}/{MANIFEST}" in item.keys
+        )  # the first: latest.json, or somebody's note
+        return (STATEMENT if published else None), UNFINISHED
+    if _CHECKPOINT.fullmatch(name):
+        return None, INTERRUPTED
+    if not (_FILE.fullmatch(name) or _FOLDER.fullmatch(name)):
+        return STRANGE, ""
+    if name in needs.keys:
+        return NEEDED, ""
+    if item.kind == "data":
+        return None, PREPARED
+    if name not in known.keys:
+        return None, UNKNOWN
+    if item.kind in ("models", "samples"):
+        return None, UNUSED
+    return (None, RETIRED) if rules.retired_epochs else (KNOWN, "")
