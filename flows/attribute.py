@@ -45,6 +45,7 @@ def attribute(study: Study) -> str:
         Where the statement is.
     """
     store = Store(store_url())
+    store.check()  # wrong credentials or a missing bucket end the run here, not after the reference is trained
     log = get_run_logger()
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{str(flow_run.id)[:8]}"
     log.info("study '%s', run %s, store %s", study.name, run, store.url)
