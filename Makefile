@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STUDY  ?= deployments/studies/openmoji.yaml
 DATA   := data/openmoji
 
-.PHONY: help setup demo demo-tiny ui test test-servers lint types bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits lock clean
+.PHONY: help setup demo demo-tiny validate-data gc ui test test-servers lint types bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits lock clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ demo: $(DATA)/metadata.csv | $(VENV)/ready   ## credit the designers of OpenMoji
 
 demo-tiny:       ## the same in its smallest preset
 	$(MAKE) demo STUDY=deployments/studies/openmoji-tiny.yaml
+
+validate-data: $(if $(filter deployments/studies/openmoji%,$(STUDY)),$(DATA)/metadata.csv) | $(VENV)/ready   ## before you spend: is the data sound, what would a run do and cost? STUDY=my-study.yaml
+	$(RUN) -m flows.run_validate $(STUDY) $(ARGS)
+
+gc: | $(VENV)/ready   ## keeping house: lists weights and images that no statement needs; DELETE=1 deletes them
+	$(RUN) -m flows.run_gc $(if $(filter-out 0,$(DELETE)),--delete) $(ARGS)
 
 ui: $(DATA)/metadata.csv | $(VENV)/ready   ## the Prefect server with all runs so far; start `attribute` from its form
 	$(RUN) -m flows.serve

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from prefect.utilities.callables import parameter_schema
 
 from flows.attribute import attribute
 from flows.collect_garbage import collect_garbage
@@ -242,6 +243,13 @@ def test_a_statement_that_cannot_be_read_stops_everything(epochs: Store, name: s
     with pytest.raises(StoreError):
         collect_garbage(older_than_days=0, retired_epochs=True, delete=True)
     assert before.items() <= files(epochs).items()
+
+
+def test_the_form_explains_every_switch_and_takes_what_a_browser_sends() -> None:
+    schema = parameter_schema(collect_garbage).model_dump()["properties"]
+    assert len(schema) == 5 and all(field.get("description") for field in schema.values())
+    sent = {"keep_studies": ["small"], "keep_statements": "latest", "older_than_days": 30, "delete": False}
+    assert collect_garbage.validate_parameters(sent)["keep_studies"] == ("small",)
 
 
 def test_an_empty_store_is_tidy(store: Store) -> None:
