@@ -106,7 +106,7 @@ def _scoring(wanted: Property, held: Held, subjects: set[str], device: str) -> M
     alike = [r.seconds for r in done if r.subject in subjects]
     if alike:
         return _median(alike, f"{OURS}, {device}")
-    return _median([r.seconds for r in done], f"on other models, {device}")
+    return _scaled([r.seconds for r in done], 1, f"on other models, {device}")
 
 
 def _seedless(record: ModelRecord) -> dict[str, Any]:
@@ -128,4 +128,4 @@ def _median(seconds: list[float], source: str) -> Measured | None:
 
 def _scaled(seconds: list[float], times: int, source: str) -> Measured | None:
     found = _median(seconds, source)
-    return None if found is None else Measured(found.seconds * times, found.count, found.source)
+    return None if found is None else Measured(found.seconds * times, found.count, found.source, rough=True)

@@ -38,7 +38,13 @@ def answers(preview: Preview) -> list[tuple[str, str]]:
     if most.evaluations:
         for part, rate in p.rates.items():
             lines.append((_PARTS.get(part) or f"one score of {text.title(part.removeprefix('score/'))}", _rate(rate)))
-        lines += [("one worker", _between(least, most, _seconds)), (_workers(p), _between(least, most, _shared(p)))]
+        rough = (
+            "roughly " if most.seconds is not None and any(r is not None and r.rough for r in p.rates.values()) else ""
+        )
+        lines += [
+            ("one worker", rough + _between(least, most, _seconds)),
+            (_workers(p), rough + _between(least, most, _shared(p))),
+        ]
     lines.append(("added to the store", _storage(p)))
     if p.running is not None:
         lines.append(("just now", f"the study is being run by {text.plain(p.running, 200)}"))
@@ -111,7 +117,7 @@ def _rate(rate: Measured | None) -> str:
     if rate is None:
         return NOT_MEASURED
     of = f"median of {rate.count}, " if rate.count > 1 else ""
-    return f"{numbers.duration(rate.seconds)} ({of}{rate.source})"
+    return f"{'roughly ' if rate.rough else ''}{numbers.duration(rate.seconds)} ({of}{rate.source})"
 
 
 def _evaluations(p: Preview) -> str:

@@ -13,11 +13,13 @@ IN_STORE = "is in the store"
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of one piece of work on one worker: the median of so many that were measured. source: which, in words."""
+    """Seconds of one piece of work on one worker: the median of so many that were measured. source: which, in words.
+    rough: of other models, which may be larger or smaller."""
 
     seconds: float
     count: int
     source: str
+    rough: bool = False
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,14 @@ def test_the_hours_of_one_worker_and_of_all_are_told_apart() -> None:
     assert "at least 5 MB, at most 20 MB of coalitions' weights" in said["added to the store"]
 
 
+def test_what_other_models_took_is_called_rough_and_so_is_the_sum() -> None:
+    said = dict(
+        answers(replace(preview(), rates={"fine_tune": Measured(30.0, 8, "a step of other models, cuda", rough=True)}))
+    )
+    assert said["one fine-tuning"] == "roughly 30.0 s (median of 8, a step of other models, cuda)"
+    assert said["one worker"].startswith("roughly at least 5 min")
+
+
 def test_what_was_never_measured_is_called_that_and_gets_no_number() -> None:
     unknown = replace(SOME, seconds=None, not_measured=("fine_tune",), weights_bytes=None)
     p = replace(preview(), least=unknown, most=unknown, rates={"fine_tune": None}, pruned=Step("is made, ratio 0"))

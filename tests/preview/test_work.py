@@ -113,9 +113,9 @@ def test_other_models_are_scaled_by_their_steps_and_images_and_it_is_said() -> N
     other = study(coalition={"steps": 50}, sampling={"steps": 10, "images": 128})
     wanted = study(coalition={"steps": 150}, sampling={"steps": 20, "images": 256})
     found = rates(wanted, PRUNED, held(job(other, pruned=OTHER)))
-    assert found["fine_tune"] == Measured(30, 1, "a step of other models, cpu")
-    assert found["sample"] == Measured(16, 1, "a step of an image of other models, cpu")
-    assert found["score/heldout_loss"] == Measured(2, 1, "on other models, cpu")
+    assert found["fine_tune"] == Measured(30, 1, "a step of other models, cpu", rough=True)
+    assert found["sample"] == Measured(16, 1, "a step of an image of other models, cpu", rough=True)
+    assert found["score/heldout_loss"] == Measured(2, 1, "on other models, cpu", rough=True)
 
 
 def test_a_card_tells_nothing_of_a_cpu() -> None:
