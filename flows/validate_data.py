@@ -27,5 +27,6 @@ def validate_data(study: Study) -> Preview:
         What was found: contributors, problems, evaluations to do, hours, bytes; None where something was never measured.
     """
     store = Store(store_url())
+    store.list("leases")  # a store that cannot be read says so before the images are read
     partition, data = read_data(study)
     return preview_run(study, partition, data, store)
