@@ -184,8 +184,10 @@ class PropertiesSpec(Section):
 class ExecutionSpec(Section):
     """Where the work is done. Nothing here changes a result, so nothing here enters a digest."""
 
-    mode: Literal["inline", "processes"] = Field(
-        default="processes", description="inline: one by one in this process. processes: all cores of this machine."
+    mode: Literal["inline", "processes", "work_pool"] = Field(
+        default="processes",
+        description="inline: one by one in this process. processes: all cores or cards of this machine. work_pool: sent in "
+        "shards to a Prefect work pool.",
     )
     workers: int = Field(default=0, ge=0, le=256, description="Worker processes; 0 means one a core, or one a GPU.")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where models run.")
@@ -199,6 +201,21 @@ class ExecutionSpec(Section):
         description="Fine-tuned weights up to this size are kept, so that later properties need no new training.",
     )
     checkpoint_seconds: float = Field(default=20, gt=0, description="How often the reference training is saved.")
+    deployment: str = Field(
+        default="gpu",
+        pattern=r"^[^/\s]+$",
+        description="work_pool: the work goes to the deployments prepare-epoch/… and evaluate-shard/… of this name.",
+    )
+    queue: Literal["urgent", "nightly"] = Field(
+        default="nightly", description="work_pool: the queue of that pool; urgent goes first."
+    )
+    shard_minutes: float = Field(
+        default=15,
+        gt=0,
+        le=1440,
+        description="work_pool: how long one flow run on a worker should take. Longer ones lose more when a worker dies; "
+        "shorter ones spend more on starting.",
+    )
 
 
 class Study(Section):
