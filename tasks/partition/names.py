@@ -10,24 +10,15 @@ import difflib
 import unicodedata
 from collections.abc import Iterable
 
-LONGEST = 200
+from infra.names import LONGEST_NAME as LONGEST
+from infra.names import one_spelling, refused_character
+
 MERGED = "small contributors"  # the name of the contributor that small ones are merged into
-# Format characters that change the order or the look of what surrounds them; U+200C and U+200D stay, because real
-# names in Persian, Hindi and others need them.
-_JOINERS = {"\u200c", "\u200d"}
-_FORBIDDEN_CATEGORIES = {
-    "Cc": "a control character",
-    "Cs": "half of a surrogate pair",
-    "Co": "a private-use character",
-    "Cf": "an invisible or direction-changing character",
-    "Zl": "a line separator",
-    "Zp": "a paragraph separator",
-}
 
 
 def clean(name: str) -> str:
     """`name` in Unicode's composed form (NFC) without surrounding white space, so one name has one spelling."""
-    return unicodedata.normalize("NFC", name).strip()
+    return one_spelling(name).strip()
 
 
 def unsafe(name: str) -> str | None:
@@ -42,10 +33,8 @@ def unsafe(name: str) -> str | None:
         return "starts with a dot"
     if name == MERGED:
         return "is the name given to merged contributors"
-    for character in name:
-        category = unicodedata.category(character)
-        if category in _FORBIDDEN_CATEGORIES and character not in _JOINERS:
-            return f"holds {_FORBIDDEN_CATEGORIES[category]} (U+{ord(character):04X})"
+    if found := refused_character(name):
+        return f"holds {found}"
     if all(unicodedata.category(character)[0] in "CMZ" for character in name):
         return "shows no character"
     return None
