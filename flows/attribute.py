@@ -13,6 +13,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from infra.lease import Lease
 from infra.settings import store_url
 from infra.store import Store
+from tasks.epoch.task import check_work_pool, prepare_epoch_on_pool
 from tasks.estimate.task import estimate_credits
 from tasks.evaluate.task import evaluate_coalitions, prepare_statistics, workers_for
 from tasks.model.task import prune_reference, sample_reference, train_reference
@@ -46,6 +47,7 @@ def attribute(study: Study) -> str:
     """
     store = Store(store_url())
     store.check()  # wrong credentials or a missing bucket end the run here, not after the reference is trained
+    check_work_pool(study)
     log = get_run_logger()
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{str(flow_run.id)[:8]}"
     log.info("study '%s', run %s, store %s", study.name, run, store.url)
@@ -55,6 +57,7 @@ def attribute(study: Study) -> str:
         clock = Stopwatch()
         partition, data, pixels = clock("partition", partition_data, study, store)
         check_budget(study, partition)  # one that identifies nothing is refused before anything is trained
+        clock("prepare_epoch", prepare_epoch_on_pool, study, data, store)  # the steps that follow find what it made
         statistics = clock("statistics", prepare_statistics, study, partition, data, store)
         reference = clock("train_reference", train_reference, study, partition, data, store)
         pruned = clock("prune", prune_reference, study, partition, data, reference, store)

@@ -16,9 +16,10 @@ from infra.lease import LeaseHeld
 from infra.server import ServerError, end_on_terminate, environment, running_server, ui_url
 from infra.store import StoreError
 from infra.study_file import StudyFileError
+from infra.work_pool_types import WorkPoolError
 
 # What a person can mend: said once, in full, without a traceback that would push it off the screen.
-EXPECTED = (ValueError, StoreError, LeaseHeld, ServerError)
+EXPECTED = (ValueError, StoreError, LeaseHeld, ServerError, WorkPoolError)
 LINE = "%(asctime)s | %(message)s"
 LOGGING = {
     "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": LINE,

@@ -1,10 +1,12 @@
-"""Step 5 as Prefect tasks: one task run a coalition that the ledger does not know, a window of them at a time."""
+"""Step 5 as Prefect tasks: one task run a coalition that the ledger does not know, a window of them at a time; or shards of
+them, each a flow run on a work pool."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 from uuid import UUID
 
 from prefect import task
@@ -19,6 +21,7 @@ from infra.ledger import Ledger
 from infra.store import Store
 from tasks.evaluate.failures import TooManyFailures, check_failures
 from tasks.evaluate.jobs import Job, Outcome, Setting
+from tasks.evaluate.shards.pool import ShardedPool
 from tasks.evaluate.statistics import prepare_statistics as prepare
 from tasks.evaluate.workers import Evaluates, InProcess, ProcessPool, WorkerDied, WorkerUnavailable, open_workers
 from tasks.partition import Partition
@@ -28,7 +31,21 @@ from tasks.publish.rounds import say_round
 from tasks.recipe import Recipe
 from tasks.study import Study
 
+Workers = ProcessPool | InProcess | ShardedPool
+
 RETRY_SECONDS = [1.0, 10.0, 60.0]  # before each retry, the last one for all that follow: an absent store takes its time
+
+
+class Work(Protocol):
+    """Evaluations that are being made somewhere."""
+
+    def outcomes(self) -> Iterator[tuple[int, Outcome]]:
+        """Position and outcome of each, as they come in."""
+        ...
+
+    def give_up(self, why: str) -> None:
+        """Begin nothing more."""
+        ...
 
 
 @task(task_run_name="reference-statistics-{study.name}", cache_policy=NO_CACHE, persist_result=False)
@@ -71,8 +88,9 @@ def workers_for(
     pruned: Recipe,
     statistics: Mapping[str, str | None],
     store: Store,
-) -> ProcessPool | InProcess:
-    """The workers of a run, to be opened with `with`: each starts when it is first needed, and stays through all rounds."""
+) -> Workers:
+    """The workers of a run, to be opened with `with`: each starts when it is first needed, and stays through all rounds.
+    Those of a work pool are there already, and are sent shards."""
     setting = Setting(
         store_url=store.url,
         study=study,
@@ -82,65 +100,125 @@ def workers_for(
         pruned_key=pruned.key,
         statistics=dict(statistics),
     )
+    if study.execution.mode == "work_pool":
+        return ShardedPool(setting, store, get_run_logger().info)
     return open_workers(setting)
 
 
 def evaluate_coalitions(
-    study: Study, plan: Plan, partition: Partition, workers: Evaluates, store: Store
+    study: Study, plan: Plan, partition: Partition, workers: Workers, store: Store
 ) -> list[Outcome]:
     """The outcome of every job of a plan, in its order: known already, or evaluated now. Called by the flow itself, whose
-    child task runs the evaluations are.
+    child runs the evaluations are.
 
     Raises:
-        TooManyFailures: as soon as it is certain; what has begun is finished, and kept, first.
+        TooManyFailures: as soon as it is certain. What has begun on this machine is finished, and kept, first; shards on a
+            work pool are cancelled, and what they finished is kept.
+        WorkPoolError: if the work pool does not do any work.
     """
     log = get_run_logger()
     outcomes: dict[int, Outcome] = dict(plan.known)
     _check(study, plan, outcomes)
-    artifact = create_progress_artifact(
-        progress=100.0 * len(plan.known) / len(plan.jobs),
-        key=f"evaluations-{study.name}",
-        description=_description(study, plan),
-    )
-    assert isinstance(artifact, UUID)  # called in a synchronous flow, it is no coroutine
-    started = time.monotonic()
-    if plan.missing:
-        log.info("%d evaluations to do on %d workers", len(plan.missing), workers.size)
-    run = evaluate_coalition.with_options(retries=study.execution.retries)
-    waiting = list(reversed(plan.missing))
-    running: dict[PrefectFuture[Any], int] = {}
-    while waiting or running:
-        while waiting and len(running) < workers.size:
-            position = waiting.pop()
-            job = plan.jobs[position]
-            future = run.submit(job, _label(job, position, len(partition.contributors)), workers, store)
-            running[future] = position
-        future = next(as_completed(list(running)))
-        position = running.pop(future)
-        outcomes[position] = _outcome(plan.jobs[position], future)
-        done = len(outcomes) - len(plan.known)
-        left = (time.monotonic() - started) / done * (len(waiting) + len(running))
-        log.info(
-            "%d of %d evaluations done (%d from the ledger), %s left · %s",
-            len(outcomes),
-            len(plan.jobs),
-            len(plan.cached),
-            clock(left),
-            _summary(plan.jobs[position], outcomes[position]),
-        )
-        if waiting and outcomes[position].failures:
+    waiting = deque(plan.missing)
+    work: Work
+    if isinstance(workers, ShardedPool):
+        ledger = Ledger(store)
+        work = workers.dispatch(plan.jobs, waiting, list(plan.known.values()), lambda jobs: recall(jobs, ledger))
+        where = f"work pool, {workers.size} shards at a time"
+    else:
+        work = Here(plan.jobs, waiting, workers, store, len(partition.contributors), study.execution.retries)
+        where = f"{workers.size} workers"
+    if waiting:
+        log.info("%d evaluations to do: %s", len(waiting), where)
+    bar = _Bar(f"evaluations-{study.name}", _description(study, plan), len(plan.jobs), len(plan.known))
+    for position, outcome in work.outcomes():
+        outcomes[position] = outcome
+        bar.move(len(outcomes), f"{len(plan.cached)} from the ledger", plan.jobs[position], outcome)
+        if waiting and outcome.failures:
             try:
                 _check(study, plan, outcomes)
             except TooManyFailures:
                 log.error("this run has failed, whatever the others give: %d are not begun", len(waiting))
-                waiting.clear()
+                work.give_up("too many evaluations have failed")
+    if isinstance(workers, ShardedPool) and plan.missing and (remark := workers.remark()) is not None:
+        log.info("%s", remark)
+    _check(study, plan, outcomes)
+    return [outcomes[i] for i in range(len(plan.jobs))]
+
+
+def evaluate_jobs(
+    study: Study, jobs: Sequence[Job], contributors: int, workers: Evaluates, store: Store
+) -> list[Outcome]:
+    """The outcomes of a shard's jobs, in their order. A job that fails does not end the shard: the driver decides."""
+    outcomes: dict[int, Outcome] = {}
+    work = Here(jobs, deque(range(len(jobs))), workers, store, contributors, study.execution.retries)
+    bar = _Bar(f"shard-{study.name}", f"A shard of {len(jobs)} evaluations.", len(jobs), 0)
+    for position, outcome in work.outcomes():
+        outcomes[position] = outcome
+        bar.move(len(outcomes), f"{sum(o.cached for o in outcomes.values())} from the ledger", jobs[position], outcome)
+    return [outcomes[i] for i in range(len(jobs))]
+
+
+class Here:
+    """Evaluations on this machine: a task run each, as many at a time as there are workers."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        waiting: deque[int],
+        workers: Evaluates,
+        store: Store,
+        contributors: int,
+        retries: int,
+    ) -> None:
+        self.jobs, self.waiting, self.workers, self.store = jobs, waiting, workers, store
+        self._contributors = contributors
+        self._run = evaluate_coalition.with_options(retries=retries)
+
+    def outcomes(self) -> Iterator[tuple[int, Outcome]]:
+        """Position and outcome of each evaluation, as they come in."""
+        running: dict[PrefectFuture[Any], int] = {}
+        while self.waiting or running:
+            while self.waiting and len(running) < self.workers.size:
+                position = self.waiting.popleft()
+                job = self.jobs[position]
+                label = _label(job, position, self._contributors)
+                running[self._run.submit(job, label, self.workers, self.store)] = position
+            future = next(as_completed(list(running)))
+            position = running.pop(future)
+            yield position, _outcome(self.jobs[position], future)
+
+    def give_up(self, why: str) -> None:
+        """Begin nothing more; what has begun is finished."""
+        self.waiting.clear()
+
+
+class _Bar:
+    """How far it is: a bar in the Prefect UI, and a line in the log with the time left."""
+
+    def __init__(self, key: str, description: str, total: int, done: int) -> None:
+        self._total, self._before, self._started = total, done, time.monotonic()
+        artifact = create_progress_artifact(progress=100.0 * done / total, key=key, description=description)
+        assert isinstance(artifact, UUID)  # called in a synchronous flow, it is no coroutine
+        self._artifact = artifact
+
+    def move(self, done: int, found: str, job: Job, outcome: Outcome) -> None:
+        """One more is done. found: how many of them were there already, in words."""
+        log = get_run_logger()
+        left = (time.monotonic() - self._started) / max(1, done - self._before) * (self._total - done)
+        log.info(
+            "%d of %d evaluations done (%s), %s left · %s",
+            done,
+            self._total,
+            found,
+            clock(left),
+            _summary(job, outcome),
+        )
         try:
-            update_progress_artifact(artifact, progress=100.0 * len(outcomes) / len(plan.jobs))
+            update_progress_artifact(self._artifact, progress=100.0 * done / self._total)
         except Exception as error:
             # A bar that stands still, while the API is away, is no reason to lose hours of work.
             log.warning("the progress in the Prefect UI could not be moved: %s", error)
-    _check(study, plan, outcomes)
-    return [outcomes[i] for i in range(len(plan.jobs))]
 
 
 def _description(study: Study, plan: Plan) -> str:

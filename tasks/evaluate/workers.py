@@ -131,10 +131,10 @@ class InProcess:
 
     size = 1
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, index: int = 0) -> None:
         from tasks.evaluate.evaluator import Evaluator
 
-        self._evaluator = Evaluator(setting)
+        self._evaluator = Evaluator(setting, index)
         self._lock = threading.Lock()
 
     def __enter__(self) -> InProcess:
@@ -152,7 +152,11 @@ class InProcess:
 
 
 def open_workers(setting: Setting) -> ProcessPool | InProcess:
-    """The executor a study asks for."""
+    """The executor on this machine that a study asks for.
+
+    Raises:
+        ValueError: if worker processes could not see the store.
+    """
     execution = setting.study.execution
     if execution.mode == "inline":
         return InProcess(setting)

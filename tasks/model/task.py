@@ -12,9 +12,8 @@ from infra.ledger import ModelRecord
 from infra.store import Store
 from tasks.model.pipeline import pipeline_digests
 from tasks.model.pruned import obtain_pruned
-from tasks.model.reference import load_reference, obtain_reference
-from tasks.model.sample import sample
-from tasks.model.threads import device_of
+from tasks.model.reference import obtain_reference
+from tasks.model.shown import obtain_shown
 from tasks.model.train import TrainingData
 from tasks.model.unet import UNetDenoiser
 from tasks.partition import Partition
@@ -22,8 +21,6 @@ from tasks.progress import Ticker
 from tasks.properties import RealImages, resolve_property
 from tasks.recipe import Recipe, pruned_recipe, reference_recipe
 from tasks.study import Study
-
-SHOWN_SAMPLES = 32
 
 
 @task(task_run_name="train-reference-{study.name}", cache_policy=NO_CACHE)
@@ -74,17 +71,7 @@ def prune_reference(
 @task(task_run_name="sample-reference-{study.name}", cache_policy=NO_CACHE)
 def sample_reference(study: Study, reference: tuple[Recipe, ModelRecord], store: Store) -> np.ndarray:
     """A few images of the reference model, for people to look at."""
-    unet, schedule = load_reference(reference[1], store, study.model.resolution)
-    return sample(
-        unet,
-        schedule,
-        sampler=study.sampling.sampler,
-        steps=study.sampling.steps,
-        images=SHOWN_SAMPLES,
-        batch_size=study.sampling.batch_size,
-        seed=study.sampling.seed,
-        device=device_of(study.execution.device),
-    )
+    return obtain_shown(study, *reference, store)
 
 
 def everybody(partition: Partition) -> TrainingData:

@@ -15,8 +15,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 
-def device_of(choice: str, index: int = 0) -> str:
-    """The torch device for a study's choice ("auto", "cpu", "cuda"); worker number `index` takes its card in turn.
+def device_of(choice: str, index: int | None = None) -> str:
+    """The torch device for a study's choice ("auto", "cpu", "cuda"); worker number `index` takes its card in turn, and where
+    there is none, the process's own card (`torch.cuda.set_device`) is used.
 
     Raises:
         ValueError: if CUDA is asked for and there is none.
@@ -25,7 +26,7 @@ def device_of(choice: str, index: int = 0) -> str:
         return "cpu"
     if not torch.cuda.is_available():
         raise ValueError("execution.device is 'cuda', but torch finds no CUDA device here; use 'auto' or 'cpu'")
-    return f"cuda:{index % torch.cuda.device_count()}"
+    return f"cuda:{torch.cuda.current_device() if index is None else index % torch.cuda.device_count()}"
 
 
 @contextlib.contextmanager
@@ -38,3 +39,10 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def cards(choice: str) -> list[str]:
+    """Names of the cards that a study's choice of device may use in this process; none where it works on the CPU."""
+    if device_of(choice, 0) == "cpu":  # asking for the current card would already take some of its memory
+        return []
+    return [str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())]

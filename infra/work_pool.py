@@ -1,0 +1,237 @@
+"""A Prefect work pool, as whoever sends work to it sees it: send a run, ask which have ended, cancel them.
+
+All runs that are under way are asked about in one request, however many there are, and a server that is away for a while is
+waited for: the runs go on without it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from types import TracebackType
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import WorkPool as PrefectWorkPool
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.states import Cancelling
+
+from infra.work_pool_types import Ended, WorkPoolError
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+
+PATIENCE = 600.0  # seconds for which a server may be away
+UNTOUCHED = 60.0  # seconds after which a run that no worker takes is remarked upon
+PAGE = 200  # runs that the server tells of in one answer
+UNDER_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING)
+
+
+class WorkPool:
+    """The work pool behind a deployment. Leaving the block cancels what is still under way.
+
+    Args:
+        deployment: "<flow>/<name>".
+        queue: of the pool behind it.
+        tags: of every run that is sent; a later run of the same study finds by them what was left behind.
+
+    Raises:
+        WorkPoolError: if there is no such deployment, or it has no work pool or no such queue.
+    """
+
+    def __init__(self, deployment: str, queue: str, tags: Collection[str], say: Say) -> None:
+        self.deployment, self.queue, self.tags = deployment, queue, list(tags)
+        self._say = say
+        self._flying: dict[UUID, float] = {}  # when each was sent
+        self._warned = time.monotonic()
+        with _client() as client:
+            self._found, pool, limit = _look_up(client, deployment, queue)
+            self.name = pool.name
+            limits = [each for each in (pool.concurrency_limit, limit) if each is not None]
+            online = sum(w.status == "ONLINE" for w in client.read_workers_for_work_pool(pool.name))
+        self.places = max(1, min(limits) if limits else online)
+
+    def __enter__(self) -> WorkPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.cancel("the run that sent this has ended")
+        except (httpx.HTTPError, PrefectHTTPStatusError) as trouble:
+            if error is None:
+                raise
+            self._say(f"what is under way in the work pool could not be cancelled: {trouble}")
+
+    def send(self, name: str, parameters: Mapping[str, Any]) -> str:
+        """Hand a run to the pool. Returns its id."""
+        once = str(uuid4())  # a request whose answer was lost must not send the run a second time
+        run = self._patiently(
+            lambda: run_deployment(
+                self._found.id,
+                parameters=dict(parameters),
+                flow_run_name=name,
+                timeout=0,
+                idempotency_key=once,
+                tags=self.tags,
+                work_queue_name=self.queue,
+            )
+        )
+        assert isinstance(run, FlowRun)  # called in a synchronous flow, it is no coroutine
+        self._flying[run.id] = time.monotonic()
+        return str(run.id)
+
+    def ended(self) -> dict[str, Ended]:
+        """The runs that have ended since this was last asked."""
+        if not self._flying:
+            return {}
+        runs: list[FlowRun] = self._patiently(partial(self._read, list(self._flying)))
+        found = {}
+        for run in runs:
+            if run.state is not None and run.state.is_final():
+                del self._flying[run.id]
+                starting = self._patiently(partial(_starting, run.id))
+                found[str(run.id)] = Ended(run.state.is_completed(), _said(run), starting)
+        for lost in self._flying.keys() - {run.id for run in runs}:  # somebody deleted it
+            del self._flying[lost]
+            found[str(lost)] = Ended(False, "the flow run was deleted", None)
+        self._remark_untouched([run for run in runs if run.id in self._flying])
+        return found
+
+    def cancel(self, why: str) -> None:
+        """Ask all runs that are under way to end; `ended` tells when they have."""
+        if not self._flying:
+            return
+        with _client() as client:
+            for run in self._flying:
+                _cancel(client, run, why)
+
+    def cancel_left_behind(self) -> int:
+        """Cancel what an earlier sender with the same tags left behind when it was killed. Returns how many."""
+        wanted = FlowRunFilter.model_validate(
+            {
+                "deployment_id": {"any_": [self._found.id]},
+                "tags": {"all_": self.tags},
+                "state": {"type": {"any_": UNDER_WAY}},
+            }
+        )
+        with _client() as client:
+            left = [run.id for run in client.read_flow_runs(flow_run_filter=wanted) if run.id not in self._flying]
+            for run in left:
+                _cancel(client, run, "the run that sent this was killed, and another one has begun")
+        return len(left)
+
+    def _read(self, ids: list[UUID]) -> list[FlowRun]:
+        runs: list[FlowRun] = []
+        with _client() as client:
+            for first in range(0, len(ids), PAGE):
+                wanted = FlowRunFilter.model_validate({"id": {"any_": ids[first : first + PAGE]}})
+                runs += client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
+        return runs
+
+    def _remark_untouched(self, runs: list[FlowRun]) -> None:
+        """Say it when runs lie there and nobody takes them: mostly no worker is running."""
+        now = time.monotonic()
+        untouched = [
+            run
+            for run in runs
+            if run.state is not None and run.state.is_scheduled() and now - self._flying[run.id] > UNTOUCHED
+        ]
+        if not untouched or now - self._warned < UNTOUCHED:
+            return
+        self._warned = now
+        with _client() as client:
+            online = sum(w.status == "ONLINE" for w in client.read_workers_for_work_pool(self.name))
+        self._say(
+            f"{len(untouched)} runs wait for a worker of the work pool '{self.name}', queue '{self.queue}', for more than "
+            f"{UNTOUCHED:.0f} s; {online} workers are online"
+            + ("" if online else f". Start one: prefect worker start --pool {self.name}")
+        )
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """The result of a request; while the server is away it is asked again."""
+        began = time.monotonic()
+        pause = 1.0
+        while True:
+            try:
+                return call()
+            except (httpx.TransportError, PrefectHTTPStatusError) as error:
+                refused = isinstance(error, PrefectHTTPStatusError) and error.response.status_code < 500
+                if refused or time.monotonic() - began > PATIENCE:
+                    raise
+                self._say(f"the Prefect server does not answer ({type(error).__name__}); asking again in {pause:.0f} s")
+            time.sleep(pause)
+            pause = min(2 * pause, 30.0)
+
+
+def places_of(deployment: str, queue: str) -> int:
+    """How many runs of a deployment can go on at a time. Raises WorkPoolError as WorkPool does."""
+    return WorkPool(deployment, queue, (), lambda text: None).places
+
+
+@contextmanager
+def _client() -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+def _look_up(
+    client: SyncPrefectClient, deployment: str, queue: str
+) -> tuple[DeploymentResponse, PrefectWorkPool, int | None]:
+    """The deployment, its pool, and the queue's own limit."""
+    remedy = "run `make deploy`, or name another one in execution.deployment"
+    try:
+        found = client.read_deployment_by_name(deployment)
+    except ObjectNotFound:
+        raise WorkPoolError(
+            f"execution.mode is 'work_pool', and this Prefect server has no deployment '{deployment}': {remedy}"
+        ) from None
+    if found.work_pool_name is None:
+        raise WorkPoolError(f"the deployment '{deployment}' has no work pool: {remedy}")
+    try:
+        limit = client.read_work_queue_by_name(queue, work_pool_name=found.work_pool_name).concurrency_limit
+    except ObjectNotFound:
+        raise WorkPoolError(
+            f"the work pool '{found.work_pool_name}' has no queue '{queue}': run `make deploy`, or choose another "
+            "execution.queue"
+        ) from None
+    return found, client.read_work_pool(found.work_pool_name), limit
+
+
+def _cancel(client: SyncPrefectClient, run: UUID, why: str) -> None:
+    try:
+        client.set_flow_run_state(run, Cancelling(message=why))
+    except ObjectNotFound:
+        return  # deleted meanwhile
+
+
+def _starting(run: UUID) -> float | None:
+    """Seconds from a worker's taking the run to its first line of code, last time it was taken."""
+    taken: datetime | None = None
+    seconds: float | None = None
+    with _client() as client:
+        try:
+            states = client.read_flow_run_states(run)
+        except ObjectNotFound:
+            return None
+    for state in sorted(states, key=lambda state: state.timestamp):
+        if state.is_pending():
+            taken = state.timestamp
+        elif state.is_running() and taken is not None:
+            seconds = (state.timestamp - taken).total_seconds()
+    return seconds
+
+
+def _said(run: FlowRun) -> str:
+    assert run.state is not None
+    return f"{run.state.name}: {run.state.message or 'no message'}"

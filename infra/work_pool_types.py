@@ -1,0 +1,22 @@
+"""What everybody who sends work to a work pool may name, without importing Prefect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class WorkPoolError(RuntimeError):
+    """Work cannot be sent to a work pool, or what was sent there does not get done."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended.
+
+    said: its last state, for people.
+    starting: seconds from a worker's taking it to its first line of code; None if it did not get there.
+    """
+
+    completed: bool
+    said: str
+    starting: float | None

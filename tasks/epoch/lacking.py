@@ -1,0 +1,36 @@
+"""What of an epoch is not in the store yet."""
+
+from __future__ import annotations
+
+from infra.ledger import Ledger, ModelRecord
+from infra.store import Store
+from tasks.evaluate.statistics import recorded_statistics, usable_property
+from tasks.model.pipeline import pipeline_digests
+from tasks.model.pruned import pruned_is_stored
+from tasks.model.reference import reference_is_stored
+from tasks.model.shown import recorded_shown
+from tasks.recipe import Recipe, pruned_recipe, reference_recipe
+from tasks.study import Study
+
+
+def lacking(study: Study, data: Recipe, store: Store) -> tuple[str, ...]:
+    """What would have to be made before the first coalition, in words; nothing if the epoch is complete.
+
+    Raises:
+        ValueError: if a property does not exist, or the study draws too few images for it.
+    """
+    ledger = Ledger(store)
+    wanted = [usable_property(name, study) for name in study.properties.names]
+    missing = [f"statistics of {each.name}" for each in wanted if recorded_statistics(each, data, ledger) is None]
+    given = None if study.model.pretrained is None else pipeline_digests(study.model.pretrained)
+    reference = reference_recipe(study.model, data, given)
+    pruned = pruned_recipe(study.pruning, study.model, reference, data)
+    made = ledger.get(ModelRecord, reference.key)
+    if made is None or not reference_is_stored(made, store):
+        missing.append("the reference model")
+    made = ledger.get(ModelRecord, pruned.key)
+    if made is None or not pruned_is_stored(made, store):
+        missing.append("the pruned model")
+    if recorded_shown(study, reference, store) is None:
+        missing.append("images of the reference model")
+    return tuple(missing)

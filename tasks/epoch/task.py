@@ -1,0 +1,75 @@
+"""The epoch on a work pool, as a Prefect task."""
+
+from __future__ import annotations
+
+import time
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from infra.store import Store
+from infra.work_pool import WorkPool, places_of
+from infra.work_pool_types import WorkPoolError
+from tasks.epoch.lacking import lacking
+from tasks.evaluate.shards.pool import FLOW as SHARDS
+from tasks.evaluate.shards.pool import open_pool
+from tasks.recipe import Recipe
+from tasks.study import Study
+
+FLOW = "prepare-epoch"
+LOOK_EVERY = 5.0  # seconds
+
+
+def check_work_pool(study: Study) -> None:
+    """Find out before anything is read whether the study's work pool is there.
+
+    Raises:
+        WorkPoolError: if a deployment, its pool or its queue is missing; says what to do.
+    """
+    if study.execution.mode == "work_pool":
+        for flow in (FLOW, SHARDS):
+            places_of(f"{flow}/{study.execution.deployment}", study.execution.queue)
+
+
+@task(task_run_name="prepare-epoch-{study.name}", cache_policy=NO_CACHE, persist_result=False)
+def prepare_epoch_on_pool(study: Study, data: Recipe, store: Store) -> None:
+    """Where work is sent to a work pool: have what the epoch rests on made there. Nothing is sent if nothing is lacking.
+
+    Raises:
+        WorkPoolError: if it was not made.
+    """
+    if study.execution.mode != "work_pool":
+        return
+    log = get_run_logger()
+    missing = lacking(study, data, store)
+    if not missing:
+        log.info("the epoch is in the store: nothing to prepare")
+        return
+    log.info("to be made on the work pool first: %s", ", ".join(missing))
+    with open_pool(FLOW, study, store, log.info) as pool:
+        if pool.cancel_left_behind():
+            log.info(
+                "an earlier run that was killed left its preparation behind; it is cancelled, and goes on from here"
+            )
+        for attempt in range(study.execution.retries + 1):
+            said = _made(study, store, pool, attempt)
+            missing = lacking(study, data, store)
+            if not missing:
+                return
+            log.warning("the epoch was not made: %s", said)
+    raise WorkPoolError(
+        f"the work pool '{pool.name}' did not make {', '.join(missing)}: {said}. If that says Completed, its workers read "
+        f"other images at data.url {study.data.url!r} than this run does: it must name the same place everywhere"
+    )
+
+
+def _made(study: Study, store: Store, pool: WorkPool, attempt: int) -> str:
+    """Send it and wait. Returns how it ended."""
+    log = get_run_logger()
+    name = f"prepare-epoch-{study.name}" + (f"-again-{attempt}" if attempt else "")
+    run = pool.send(name, {"study": study.model_dump(mode="json"), "store": store.url})
+    log.info("sent %s to the work pool '%s'; its own page has its progress", name, pool.name)
+    while not (ended := pool.ended()):
+        time.sleep(LOOK_EVERY if study.execution.shard_minutes >= 5 else 1.0)
+    return f"{name} ({run}) {ended[run].said}"

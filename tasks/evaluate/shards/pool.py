@@ -1,0 +1,83 @@
+"""The work pool of one run of a study: opened once, used in every round, and left with nothing under way."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from statistics import median
+from types import TracebackType
+
+from infra.digest import sha256
+from infra.store import Store
+from infra.work_pool import WorkPool
+from tasks.evaluate.jobs import Job, Outcome, Setting
+from tasks.evaluate.shards.dispatch import Dispatch, Recall
+from tasks.evaluate.shards.messages import save_setting
+from tasks.evaluate.shards.sizing import Pace
+from tasks.study import Study
+
+FLOW = "evaluate-shard"
+Say = Callable[[str], None]
+
+
+class ShardedPool:
+    """Evaluates on a work pool, as many shards at a time as it has places. Use it as a context manager.
+
+    Raises:
+        WorkPoolError: on entering, if there is no such deployment, pool or queue.
+    """
+
+    def __init__(self, setting: Setting, store: Store, say: Say) -> None:
+        self.setting, self.store = setting, store
+        self._say = say
+        self._pace = Pace(target=setting.study.execution.shard_minutes * 60)
+
+    def __enter__(self) -> ShardedPool:
+        execution = self.setting.study.execution
+        self._pool = open_pool(FLOW, self.setting.study, self.store, self._say).__enter__()
+        if left := self._pool.cancel_left_behind():
+            self._say(
+                f"{left} shards of an earlier run that was killed are cancelled; what they finished is in the ledger"
+            )
+        # The study may want fewer at a time than the pool has places for.
+        self._pool.places = min(self._pool.places, execution.workers or self._pool.places)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.__exit__(kind, error, trace)
+
+    @property
+    def size(self) -> int:
+        """Shards that can go on at a time."""
+        return self._pool.places
+
+    def dispatch(self, jobs: Sequence[Job], waiting: deque[int], known: Sequence[Outcome], recall: Recall) -> Dispatch:
+        """One round. known: outcomes that are there already; they tell how long an evaluation takes, at first."""
+        if self._pace.each is None:
+            took = [seconds for outcome in known if (seconds := sum(outcome.seconds.values())) > 0]
+            self._pace.each = median(took) if took else None
+        study = self.setting.study
+        return Dispatch(
+            jobs,
+            waiting,
+            self._pool,
+            self.store,
+            common={"study": study.name, "store": self.store.url, "setting": save_setting(self.setting, self.store)},
+            recall=recall,
+            retries=study.execution.retries,
+            pace=self._pace,
+            say=self._say,
+            poll=min(10.0, max(1.0, self._pace.target / 60)),
+        )
+
+    def remark(self) -> str | None:
+        """What people should know about the length of the shards."""
+        return self._pace.remark()
+
+
+def open_pool(flow: str, study: Study, store: Store, say: Say) -> WorkPool:
+    """The work pool behind the deployment of `flow` that a study names. Raises WorkPoolError if there is none."""
+    tags = (f"study:{study.name}", f"store:{sha256(store.url.encode())[:12]}")
+    return WorkPool(f"{flow}/{study.execution.deployment}", study.execution.queue, tags, say)
