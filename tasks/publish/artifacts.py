@@ -20,7 +20,10 @@ _TOP, _BOTTOM = 15, 5
 
 
 def artifact_table(result: PropertyResult, data: StatementData) -> list[dict[str, Any]]:
-    """Rows for `create_table_artifact`, best first; cells are numbers or plain text, never NaN."""
+    """Rows for `create_table_artifact`, best first; cells are numbers or plain text, never NaN.
+
+    Columns stand in the order of their weight: on a laptop Prefect's page shows the first seven and hides the rest.
+    """
     credits = result.credits
     low, high = credits.excess_interval(LEVEL)
     of_credit, of_excess = credit_scale(result), excess_scale(result)
@@ -33,13 +36,13 @@ def artifact_table(result: PropertyResult, data: StatementData) -> list[dict[str
             {
                 "rank": int(rank[i]),
                 "contributor": text.plain(contributor.name),
-                "images": round(contributor.images, 2),
-                "share of data": numbers.percent(contributor.pro_rata, decimals),
                 "excess": of_excess.round(credits.excess[i]),
                 "from (90 %)": of_excess.round(low[i]),
                 "to (90 %)": of_excess.round(high[i]),
-                "credit": of_credit.round(credits.values[i]),
                 "share": numbers.percent(float(share[i]), decimals),
+                "credit": of_credit.round(credits.values[i]),
+                "share of data": numbers.percent(contributor.pro_rata, decimals),
+                "images": round(contributor.images, 2),
             }
         )
     return rows
@@ -61,36 +64,45 @@ def artifact_markdown(data: StatementData) -> str:
     ]
     if data.attribution.strip():
         foot.append(_prose(text.shorten(" ".join(data.attribution.split()), 2000)))
-    texts = [_property(data, result) for result in data.results]
+    heads = [_verdict(result) for result in data.results]
+    tables = [_table(data, result) for result in data.results]
     pictures = [_picture(data, result, number) for number, result in enumerate(data.results, 1)]
-    room = LIMIT - sum(len(part.encode()) + 2 for part in [*head, *foot, *texts])
+    room = LIMIT - sum(len(part.encode()) + 2 for part in [*head, *foot, *heads, *tables])
     body: list[str] = []
-    for words, picture in zip(texts, pictures, strict=True):
+    for verdict, picture, table in zip(heads, pictures, tables, strict=True):
         if len(picture) + 200 <= room:
             room -= len(picture) + 2
-            body += [words, picture]
         else:
-            body += [words, "(The plot is left out here to keep this page small; it is in report.html.)"]
+            picture = "(The plot is left out here to keep this page small; it is in report.html.)"
             room -= 100
+        body += [verdict, picture, table]
     return "\n\n".join([*head, *body, *foot]) + "\n"
 
 
-def _property(data: StatementData, result: PropertyResult) -> str:
-    credits = result.credits
+def _verdict(result: PropertyResult) -> str:
+    """Heading, how much is settled, and the unit: in the table's head it would take the room of the figures."""
     separation = Separation.of(result)
+    unit = " ".join(filter(None, (excess_scale(result).suffix, result.unit)))
+    lines = [
+        f"## {text.markdown(text.title(result.name))}",
+        "",
+        f"{separation.apart:,} of {separation.pairs:,} pairs of contributors can be told apart."
+        + (f" Excess is in {text.markdown(unit)}." if unit else ""),
+    ]
+    return "\n".join(lines)
+
+
+def _table(data: StatementData, result: PropertyResult) -> str:
+    """The first and the last contributors, and a remark on the shares; no cell breaks inside a figure."""
+    credits = result.credits
     low, high = credits.excess_interval(LEVEL)
     scale = excess_scale(result)
     share, rank = shares(result)[0], ranks(result)
     decimals = numbers.share_decimals(len(rank))
-    unit = " ".join(filter(None, (scale.suffix, result.unit)))
     order = np.argsort(-np.asarray(credits.values), kind="stable")
     lines = [
-        f"## {text.markdown(text.title(result.name))}",
-        "",
-        f"{separation.apart:,} of {separation.pairs:,} pairs of contributors can be told apart.",
-        "",
-        f"| rank | contributor | share of data | excess ({text.markdown(unit)}) | 90 % interval | share |",
-        "|---:|:---|---:|---:|:---:|---:|",
+        "| rank | contributor | excess | 90 % interval | share | share of data |",
+        "|---:|:---|---:|:---:|---:|---:|",
     ]
     rows, left_out = plots.shown(order, _TOP, _BOTTOM)
     for place, i in enumerate(rows):
@@ -102,11 +114,14 @@ def _property(data: StatementData, result: PropertyResult) -> str:
             if np.isfinite(high[i] - low[i])
             else "no interval"
         )
-        part = numbers.percent(float(share[i]), decimals)
-        lines.append(
-            f"| {rank[i]} | {text.markdown(contributor.name)} | {numbers.percent(contributor.pro_rata, decimals)} "
-            f"| {scale.write(credits.excess[i], sign=True)} | {interval} | {part} |"
+        figures = (
+            scale.write(credits.excess[i], sign=True),
+            interval,
+            numbers.percent(float(share[i]), decimals),
+            numbers.percent(contributor.pro_rata, decimals),
         )
+        cells = (str(rank[i]), text.markdown(contributor.name), *(_unbroken(figure) for figure in figures))
+        lines.append(f"| {' | '.join(cells)} |")
     if note := share_note(result):
         lines += ["", f"> {_prose(note)}"]
     return "\n".join(lines)
@@ -116,6 +131,11 @@ def _picture(data: StatementData, result: PropertyResult, number: int) -> str:
     svg = plots.credits_plot(data, result, prefix=f"p{number}", top=_TOP, bottom=_BOTTOM)
     alternative = text.markdown(f"Excess credits for {text.title(result.name)}")
     return f"![{alternative}]({plots.data_uri(svg, 'image/svg+xml')})"
+
+
+def _unbroken(figure: str) -> str:
+    """A number stays on one line with its unit, an interval with both its ends."""
+    return figure.replace(" ", "\u00a0")
 
 
 def _prose(sentence: str) -> str:

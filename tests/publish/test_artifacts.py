@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,28 @@ def test_table_rows_are_json_best_first() -> None:
         assert len(rows) == len(NAMES) and [row["rank"] for row in rows] == sorted(row["rank"] for row in rows)
         assert all(row["from (90 %)"] <= row["excess"] <= row["to (90 %)"] for row in rows)
     assert {row["share"] for row in artifact_table(data.results[2], data)} == {"\u2013"}
+
+
+def test_table_shows_the_credits_first_because_narrow_pages_hide_the_last_columns() -> None:
+    data = build()
+    columns = list(artifact_table(data.results[0], data)[0])
+    assert columns[:6] == ["rank", "contributor", "excess", "from (90 %)", "to (90 %)", "share"]
+
+
+def test_markdown_says_the_unit_in_words_and_breaks_no_figure(crowd: StatementData) -> None:
+    data = build()
+    unitless = replace(data.results[0], unit="")
+    page = artifact_markdown(replace(data, results=(unitless, *data.results[1:])))
+    assert "(no name)" not in page, "a property without a unit"
+    assert "Excess is in points." in page
+    rows = [line for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert rows and all(" " not in cell.strip() for row in rows for cell in row.split("|")[3:])
+
+
+def test_markdown_shows_each_plot_before_its_table() -> None:
+    page = artifact_markdown(build())
+    for section in page.split("\n## ")[1:]:
+        assert section.index("](data:image/svg+xml") < section.index("| rank |")
 
 
 def test_markdown_stays_small_even_with_many_contributors_and_properties(crowd: StatementData) -> None:
