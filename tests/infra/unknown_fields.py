@@ -19,7 +19,7 @@ def unknown_fields(value: Any, kind: str, path: str = "") -> list[str]:
         expected: type = list if inner[1] == "list[" else dict
         if not isinstance(value, expected):
             raise TypeError(f"{path} is {value!r}; it has to be a {expected.__name__}")
-        items: dict[Any, Any] = dict(enumerate(value)) if isinstance(value, list) else value
+        items: dict[Any, Any] = dict(enumerate(value) if isinstance(value, list) else value)
         return [found for name in items for found in unknown_fields(items[name], inner[2], f"{path}.{name}")]
     if not hasattr(models, kind):
         wrong = isinstance(value, dict | list) and kind != "object"
