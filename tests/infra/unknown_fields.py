@@ -16,10 +16,9 @@ def unknown_fields(value: Any, kind: str, path: str = "") -> list[str]:
     """
     inner = re.fullmatch(r"(list\[|dict\(str, )(.+)[\])]", kind)
     if inner is not None:
-        expected: type = list if inner[1] == "list[" else dict
-        if not isinstance(value, expected):
-            raise TypeError(f"{path} is {value!r}; it has to be a {expected.__name__}")
-        items: dict[Any, Any] = dict(enumerate(value) if isinstance(value, list) else value)
+        if not isinstance(value, list if inner[1] == "list[" else dict):
+            raise TypeError(f"{path} is {value!r}; it has to be of type {kind}")
+        items: Any = dict(enumerate(value)) if isinstance(value, list) else value
         return [found for name in items for found in unknown_fields(items[name], inner[2], f"{path}.{name}")]
     if not hasattr(models, kind):
         wrong = isinstance(value, dict | list) and kind != "object"
