@@ -13,6 +13,7 @@
           samples/<sha256>.safetensors    generated images
           ledger/<kind>/<d>.json          what is known of each of them (infra.ledger)
           packs/<kind>/<sha256>.json      copies of many records at once (infra.packs)
+          shards/…                        work on its way to a work pool, and reports of it
           leases/<study>/<n>.json         who is running a study (infra.lease)
           studies/<study>/<run>/…         statements; latest.json names the newest
 

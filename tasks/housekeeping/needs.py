@@ -80,6 +80,8 @@ def needs_of_statements(
     for statement, manifest in kept.items():
         keys.add(f"reference/{manifest.reference.sha256}")
         keys |= {f"reference/{given}" for given in _GIVEN.findall(manifest.study.model.pretrained or "")}
+        shown = (record.sha256 for record in samples.values() if record.model == manifest.reference.key)
+        keys |= {f"samples/{sha256}.safetensors" for sha256 in shown}  # the few images of it that people see
         keys.add(f"pruned/{manifest.pruned.sha256}.safetensors")
         if (pruned := models.get(manifest.pruned.key)) is not None:
             keys |= set(pruned_files(pruned))

@@ -2,6 +2,7 @@
 
     models, samples         stay while an evaluation of a kept statement has them
     data                    goes: every run prepares the images again
+    shards                  go: work sent to a work pool by runs that are over (none is going on while something is deleted)
     reference, pruned,      stay while the ledger knows them: made again on another machine they may differ in the last bit,
     statistics              and then nothing could be added to the evaluations that rest on them (`retired_epochs` lets go)
     checkpoints             go: that training was interrupted, and begins anew
@@ -27,9 +28,10 @@ from tasks.model.pruned import pruned_files
 from tasks.model.reference import reference_folder
 from tasks.publish.storage import MANIFEST
 
-KINDS = ("models", "samples", "data", "reference", "pruned", "statistics", "studies")
+KINDS = ("models", "samples", "data", "shards", "reference", "pruned", "statistics", "studies")
 EXAMPLES = 3
 _FILE = re.compile(r"(models|samples|data|pruned|statistics)/[0-9a-f]{64}\.safetensors|pruned/[0-9a-f]{64}\.json")
+_SHARD = re.compile(r"shards/(settings/)?[0-9a-f]{64}\.(json|safetensors)|shards/reports/[0-9a-f-]{36}\.json")
 _FOLDER = re.compile(r"reference/[0-9a-f]{64}")
 _CHECKPOINT = re.compile(r"(reference|pruned)/[0-9a-f]{64}/checkpoint\.safetensors")
 
@@ -42,6 +44,7 @@ UNUSED = "no kept statement has an evaluation with it"
 UNKNOWN = "the ledger knows nothing of it"
 RETIRED = "no kept statement rests on it"
 PREPARED = "every run prepares its images again"
+SENT = "work that was sent to a work pool, by runs that are over"
 INTERRUPTED = "an interrupted training, which will begin anew"
 UNFINISHED = "half a statement, of a run that was killed"
 
@@ -143,6 +146,8 @@ def _reasons(item: Item, needs: Needs, known: _Known, rules: Rules) -> tuple[str
         return (STATEMENT if published else None), UNFINISHED
     if _CHECKPOINT.fullmatch(name):
         return None, INTERRUPTED
+    if _SHARD.fullmatch(name):
+        return None, SENT
     if not (_FILE.fullmatch(name) or _FOLDER.fullmatch(name)):
         return STRANGE, ""
     if name in needs.keys:

@@ -31,8 +31,13 @@ from tasks.recipe import Recipe, pruned_recipe, reference_recipe
 from tasks.study import Study
 
 
-def look_ahead(study: Study, partition: Partition, data: Recipe, store: Store, say: Say) -> Preview:
+def look_ahead(
+    study: Study, partition: Partition, data: Recipe, store: Store, say: Say, pool: tuple[str, int] | None = None
+) -> Preview:
     """What `attribute` would do with this study now. Reads the store, and writes nothing to it.
+
+    Args:
+        pool: name and places of the work pool that does the work, where it is not this machine.
 
     Raises:
         ValueError, TooManyFailures: as `attribute` would, before it trains anything.
@@ -91,7 +96,8 @@ def look_ahead(study: Study, partition: Partition, data: Recipe, store: Store, s
         ended=extent.plan.ended.sentence if extent.plan.ended is not None else None,
         rates=prices,
         storage=storage,
-        workers=workers_of(study.execution),
+        workers=workers_of(study.execution) if pool is None else min(pool[1], study.execution.workers or pool[1]),
+        where="on this machine" if pool is None else f"in the work pool {pool[0]}",
         running=next((f"{h.holder} on {h.host}" for h in living(store, study.name).values()), None),
     )
 

@@ -8,6 +8,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from infra.store import Store
+from tasks.epoch.task import check_work_pool
+from tasks.evaluate.shards.pool import FLOW as SHARDS
+from tasks.evaluate.shards.pool import open_pool
 from tasks.partition import Partition
 from tasks.preview.preview import look_ahead
 from tasks.preview.text import answers, page, problems_table
@@ -20,7 +23,7 @@ from tasks.study import Study
 def preview_run(study: Study, partition: Partition, data: Recipe, store: Store) -> Preview:
     """What a run would do and cost, said to people."""
     log = get_run_logger()
-    found = look_ahead(study, partition, data, store, log.info)
+    found = look_ahead(study, partition, data, store, log.info, _pool(study, store))
     create_markdown_artifact(
         page(found),
         key=f"preview-{study.name}",
@@ -39,3 +42,12 @@ def preview_run(study: Study, partition: Partition, data: Recipe, store: Store) 
     width = max(len(what) for what, _ in lines)
     log.info("a run would do this:\n\n%s\n", "\n".join(f"{what:>{width}}  {answer}" for what, answer in lines))
     return found
+
+
+def _pool(study: Study, store: Store) -> tuple[str, int] | None:
+    """The work pool that would do the work. Raises WorkPoolError if it is not there: the run would end with the same."""
+    if study.execution.mode != "work_pool":
+        return None
+    check_work_pool(study)
+    with open_pool(SHARDS, study, store, get_run_logger().info) as pool:
+        return pool.name, pool.places

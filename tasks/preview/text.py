@@ -170,7 +170,7 @@ def _shared(p: Preview) -> Callable[[Work], str]:
 
 
 def _workers(p: Preview) -> str:
-    return f"{p.workers} workers, as on this machine" if p.workers > 1 else "1 worker, as on this machine"
+    return f"{p.workers} worker{'s' if p.workers > 1 else ''}, as {p.where}"
 
 
 def _storage(p: Preview) -> str:

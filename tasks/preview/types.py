@@ -78,7 +78,7 @@ class Preview:
     least, most: what is left to do, if the stop rule is satisfied as soon as it can be, and if it never is.
     ended: set where the ledger holds all that the study will ask for: why nothing more is asked.
     rates: "fine_tune", "sample" and "score/<property>" -> what one takes; None where it was never measured.
-    workers: how many of these would work at a time on this machine. running: who is running the study now.
+    workers: how many would work at a time. where: "on this machine", or the work pool. running: who is running the study now.
     """
 
     study: str
@@ -102,3 +102,4 @@ class Preview:
     storage: Storage
     workers: int
     running: str | None
+    where: str = "on this machine"

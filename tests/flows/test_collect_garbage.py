@@ -42,6 +42,7 @@ from tests.small import EVALUATIONS, small_study
 
 OTHER = "ab" * 32
 DAY = 24 * 3600.0
+SHOWN = 1  # images of the reference itself, one set
 OWN = EVALUATIONS - 1  # of each epoch; the empty coalition's random weights are the same in both
 
 
@@ -95,10 +96,10 @@ def test_asked_it_lists_and_deletes_nothing(epochs: Store) -> None:
     assert files(epochs) == before and not cleared.deleted
     said = found(cleared)
     assert said["models", NEEDED] == (False, EVALUATIONS) and said["models", UNUSED] == (True, OWN)
-    assert said["samples", NEEDED] == (False, EVALUATIONS) and said["samples", UNUSED] == (True, OWN)
+    assert said["samples", NEEDED] == (False, EVALUATIONS + SHOWN) and said["samples", UNUSED] == (True, OWN + SHOWN)
     assert said["data", PREPARED] == (True, 1)
     assert said["reference", KNOWN] == (False, 1) and said["pruned", KNOWN] == (False, 1)  # both have the same shapes
-    assert cleared.count == 2 * OWN + 1 and cleared.statements == 1
+    assert cleared.count == 2 * OWN + SHOWN + 1 and cleared.statements == 1
     newest = max(artifacts("housekeeping"), key=lambda artifact: str(artifact.created))
     rows = json.loads(str(newest.data))
     assert {row["verdict"] for row in rows} == {"can go", "kept"} and "Nothing was deleted" in str(newest.description)
@@ -119,7 +120,7 @@ def test_deleting_leaves_every_statement_and_record_and_the_study_again_gives_th
     cleared = collect_garbage(keep_studies=("small",), delete=True)
     assert (ledger(epochs), statements(epochs)) == (before, said)
     assert cleared.deleted and size - blobs(epochs) == cleared.bytes > 0
-    assert len(epochs.list("models")) == len(epochs.list("samples")) == EVALUATIONS
+    assert len(epochs.list("models")) == len(epochs.list("samples")) - SHOWN == EVALUATIONS
     foreseen = validate_data(second(data))
     assert foreseen.most.evaluations == 0 and foreseen.storage.images > 0
     attribute(second(data))
@@ -266,7 +267,7 @@ def test_a_bucket_is_tidied_up_like_a_folder(two_epochs: Path, s3_url: str) -> N
     assert look(store, Rules(("small",))).count == 0  # to the server it is all new
     asked = look(store, rules)
     cleared = clear(store, rules, "a test", print)
-    assert found(asked) == found(cleared) and cleared.count == 2 * OWN + 1
-    assert len(store.list("models")) == len(store.list("samples")) == EVALUATIONS
+    assert found(asked) == found(cleared) and cleared.count == 2 * OWN + SHOWN + 1
+    assert len(store.list("models")) == len(store.list("samples")) - SHOWN == EVALUATIONS
     assert {kind: store.list(kind) for kind in kept} == kept
     assert look(store, rules).count == 0
