@@ -1,0 +1,177 @@
+"""The whole of it on one machine: Prefect server, S3 server, deployments and workers, on loopback only, in the background.
+
+    state = up(plan_of(deploy), print)    returns when everything answers
+    down(folder, print)                   returns when everything is gone
+
+What runs is held by one process, the supervisor (infra.stack_supervisor): it starts again what dies, and ends what it
+started when it is told to. If it is killed itself, another one ends it (infra.stack_guard). If both are killed, or the
+machine is switched off, `down` and the next `up` find what is left, or that nothing is (infra.stack_members).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from infra import server, stack_files
+from infra.server import HOST
+from infra.stack_files import UP, State
+from infra.stack_members import SUPERVISOR, WORKER, end_members, mark, members
+from infra.stack_parts import open_log, python
+from infra.stack_types import S3_PORT, Files, Plan, StackError
+
+__all__ = ["Plan", "StackError", "down", "status", "up"]
+
+Say = Callable[[str], None]
+
+
+def up(plan: Plan, say: Say) -> State:
+    """Start a stack, unless it runs, and wait until everything in it answers.
+
+    Raises:
+        StackError: if something does not come up; then everything that was started has ended again.
+    """
+    files = plan.files
+    state = stack_files.read_state(files)
+    if state is not None and state.alive():
+        if state.phase == UP:
+            say("the stack runs already")
+            return state
+        raise StackError(
+            f"the stack is {state.phase} by another command; wait for that one, or end it: make stack-down"
+        )
+    _clear(files, say)
+    for port, what, setting in (
+        (plan.port, "Prefect server", "PREFECT_SERVER_API_PORT"),
+        (plan.s3_port, "S3 server", S3_PORT),
+    ):
+        _refuse_taken(port, what, setting)
+    with _supervisor(plan) as said:
+        for line in said:
+            if "say" in line:
+                say(str(line["say"]))
+            elif "failed" in line:
+                raise StackError(f"the stack did not come up, and what was started has ended again: {line['failed']}")
+            elif line.get("up"):
+                found = stack_files.read_state(files)
+                assert found is not None
+                return found
+    raise StackError(f"the stack's supervisor was killed while it started; see {files.logs / 'stack.log'}")
+
+
+def down(folder: Path, say: Say) -> bool:
+    """End whatever runs of the stack in `folder`, and wait until it is gone. Its data stay. Whether anything ran.
+
+    Raises:
+        StackError: if the system does not let go of a process.
+    """
+    files = Files(folder.absolute())
+    ours = members(files.folder)
+    runs = sum(member.part == WORKER and _is_a_run(member.process.cmdline) for member in ours)
+    if runs:
+        say(f"flow runs under way: {runs}; they are asked to end, and go on where they were when started again")
+    return _clear(files, say)
+
+
+def status(folder: Path) -> tuple[bool, list[str]]:
+    """Whether a stack is up and answers, and what is to be said of it, by line."""
+    files = Files(folder.absolute())
+    state = stack_files.read_state(files)
+    if state is None or not state.alive():
+        ours = members(files.folder)
+        rest = f"; {len(ours)} of its processes are left: make stack-down" if ours else ""
+        return False, [f"the stack is not up{rest}"]
+    host, _, port = state.endpoint.removeprefix("http://").partition(":")
+    prefect, objects = server.answers(f"{state.ui}/api"), _open(host, int(port))
+    workers = _workers(files, state)
+    lines = [
+        f"{state.phase}, held by process {state.process}",
+        f"Prefect server   {state.ui}   {_word(prefect)}",
+        f"S3 server        {state.endpoint}   {_word(objects)}",
+        f"workers          {workers} of {len(state.workers)} run: {', '.join(state.workers)}",
+    ]
+    return state.phase == UP and prefect and objects and workers == len(state.workers), lines
+
+
+def _clear(files: Files, say: Say) -> bool:
+    """End every process of the folder's stack, whatever its files say."""
+    ran = bool(members(files.folder))
+    left = end_members(files.folder, say)
+    if left:
+        raise StackError(f"the system does not let go of the processes {left}; see what holds them")
+    stack_files.remove(files)
+    return ran
+
+
+@contextlib.contextmanager
+def _supervisor(plan: Plan) -> Iterator[Iterator[dict[str, object]]]:
+    """Start it in the background; yields what it says. Left by an exception of ours, it is ended with all it has started."""
+    described = {**dataclasses.asdict(plan), "folder": str(plan.folder), "root": str(plan.root)}
+    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    environment.setdefault("PREFECT_HOME", str(plan.folder / "prefect"))
+    ours, theirs = os.pipe()
+    with open_log(plan.files.logs / "stack.log") as log:
+        process = subprocess.Popen(
+            python("infra.stack_supervisor", json.dumps(described), str(theirs)),
+            env={
+                **environment,
+                "PREFECT_SERVER_API_PORT": str(plan.port),
+                **mark(SUPERVISOR, plan.name, plan.folder),
+            },
+            cwd=plan.root,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(theirs,),
+            start_new_session=True,
+        )
+    os.close(theirs)
+    with os.fdopen(ours) as pipe:
+        try:
+            yield (json.loads(line) for line in pipe)
+        except StackError:
+            process.wait(timeout=60)
+            raise
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+
+
+def _refuse_taken(port: int, what: str, setting: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a server before may linger
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            by = " by another Prefect server (`make ui`, say)" if server.answers(f"http://{HOST}:{port}/api") else ""
+            raise StackError(
+                f"port {port}, on which the {what} would listen, cannot be had: {error.strerror}{by}. End what has it, or "
+                f"set {setting} to a free port"
+            ) from error
+
+
+def _workers(files: Files, state: State) -> int:
+    """Workers that run, without the flow runs that they have started."""
+    ours = [m.process for m in members(files.folder, state.name) if m.part == WORKER]
+    return sum(" worker start " in f" {' '.join(process.cmdline())} " for process in ours)
+
+
+def _is_a_run(command: Callable[[], list[str]]) -> bool:
+    return "prefect.engine" in " ".join(command())
+
+
+def _open(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex((host, port)) == 0
+
+
+def _word(answers: bool) -> str:
+    return "answers" if answers else "does not answer"
