@@ -108,6 +108,25 @@ class WorkPool:
         self._remark_untouched([run for run in runs if run.id in self._flying])
         return found
 
+    def finished_tasks(self) -> int:
+        """Tasks that the runs under way have finished so far."""
+        flying = [str(run) for run in self._flying]
+        done = {"state": {"type": {"any_": [StateType.COMPLETED.value]}}}
+
+        def count() -> int:
+            with _client() as client:
+                answers = (
+                    client.request(
+                        "POST",
+                        "/task_runs/count",
+                        json={"flow_runs": {"id": {"any_": flying[first : first + PAGE]}}, "task_runs": done},
+                    )
+                    for first in range(0, len(flying), PAGE)
+                )
+                return sum(int(answer.json()) for answer in answers)
+
+        return self._patiently(count)
+
     def cancel(self, why: str) -> None:
         """Ask all runs that are under way to end; `ended` tells when they have."""
         if not self._flying:

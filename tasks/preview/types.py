@@ -78,7 +78,8 @@ class Preview:
     least, most: what is left to do, if the stop rule is satisfied as soon as it can be, and if it never is.
     ended: set where the ledger holds all that the study will ask for: why nothing more is asked.
     rates: "fine_tune", "sample" and "score/<property>" -> what one takes; None where it was never measured.
-    workers: how many would work at a time. where: "on this machine", or the work pool. running: who is running the study now.
+    workers: how many would work at a time. where: "on this machine", or the work pool.
+    running: who is running the study now.
     """
 
     study: str

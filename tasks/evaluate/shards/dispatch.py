@@ -18,8 +18,10 @@ from infra.work_pool_types import Ended, WorkPoolError
 from tasks.evaluate.jobs import Job, Outcome
 from tasks.evaluate.shards.messages import load_report, save_shard
 from tasks.evaluate.shards.sizing import Pace
+from tasks.progress import clock
 
 Say = Callable[[str], None]
+SAY_EVERY = 60.0  # seconds between lines about the shards under way
 Recall = Callable[[Sequence[Job]], Mapping[int, Outcome]]
 
 
@@ -34,6 +36,10 @@ class Sends(Protocol):
 
     def ended(self) -> Mapping[str, Ended]:
         """The runs that have ended since this was last asked."""
+        ...
+
+    def finished_tasks(self) -> int:
+        """Evaluations that the runs under way have finished so far."""
         ...
 
     def cancel(self, why: str) -> None:
@@ -73,6 +79,7 @@ class Dispatch:
         self._blamed: Counter[int] = Counter()
         self._fruitless = self._sent = 0
         self._ending = False
+        self._said = time.monotonic()
 
     @property
     def under_way(self) -> int:
@@ -96,9 +103,25 @@ class Dispatch:
                 self._send()
             ended = self.pool.ended()
             if not ended:
+                self._say_progress()
                 time.sleep(self._poll)
             for run, end in ended.items():
                 yield from self._gather(run, end)
+
+    def _say_progress(self) -> None:
+        """Now and then, how far the shards are that are under way."""
+        now = time.monotonic()
+        if now - self._said < SAY_EVERY:
+            return
+        self._said = now
+        done = min(self.pool.finished_tasks(), self.under_way)
+        left = len(self.waiting) + self.under_way - done
+        each = self._pace.each
+        time_left = "" if each is None else f"; about {clock(left * each / self.pool.places)} left"
+        self._say(
+            f"{len(self.flying)} shards under way: {done} of their {self.under_way} evaluations are done, "
+            f"{len(self.waiting)} wait{time_left}"
+        )
 
     def _send(self) -> None:
         size = self._pace.size(len(self.waiting), self.pool.places)
