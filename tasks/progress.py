@@ -11,6 +11,10 @@ T = TypeVar("T")
 Say = Callable[[str], None]
 
 
+def silent(said: str) -> None:
+    """For a caller who wants nothing said."""
+
+
 class Ticker:
     """Says where a long loop is, at most every `every` seconds, with the time left; and its end, unless `end` is False:
     a loop that is over before there was anything to say is then silent."""

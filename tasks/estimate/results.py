@@ -12,6 +12,7 @@ from tasks.evaluate.failures import TooManyFailures, check_failures
 from tasks.evaluate.jobs import Job, Outcome
 from tasks.partition import Partition
 from tasks.plan.archive import Archive
+from tasks.progress import Say, silent
 from tasks.properties import resolve_property
 from tasks.publish import PropertyResult
 from tasks.shapley import estimate_credits
@@ -27,12 +28,15 @@ def property_results(
     outcomes: Sequence[Outcome],
     archive: Archive | None = None,
     sizes: np.ndarray | None = None,
+    *,
+    say: Say = silent,
 ) -> tuple[PropertyResult, ...]:
     """Credits of every property of the study.
 
     Args:
         archive: evaluations that no design of this study asked for.
         sizes: float64 [contributors + former ones of the archive], training images.
+        say: is told of each property before its credits are estimated, which may take a minute with many contributors.
 
     Raises:
         TooManyFailures: see `check_failures`; what the archive lacks is no failure.
@@ -41,7 +45,11 @@ def property_results(
     check_failures(study, jobs, outcomes)
     images = np.array([c.images for c in partition.contributors]) if sizes is None else sizes
     n = len(partition.contributors)
-    return tuple(_result(study, name, n, images, jobs, outcomes, archive) for name in study.properties.names)
+    results = []
+    for name in study.properties.names:
+        say(f"estimating {name} …")
+        results.append(_result(study, name, n, images, jobs, outcomes, archive))
+    return tuple(results)
 
 
 def _result(

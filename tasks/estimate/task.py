@@ -16,13 +16,13 @@ from tasks.publish import PropertyResult
 from tasks.study import Study
 
 
-@task(task_run_name="estimate-{study.name}", cache_policy=NO_CACHE)
+@task(task_run_name="estimate-{study.name}", cache_policy=NO_CACHE, persist_result=False)
 def estimate_credits(
     study: Study, partition: Partition, plan: Plan, outcomes: Sequence[Outcome]
 ) -> tuple[PropertyResult, ...]:
     """Shapley values of every property, with their uncertainty."""
     log = get_run_logger()
-    results = property_results(study, partition, plan.jobs, outcomes, plan.archive, plan.sizes)
+    results = property_results(study, partition, plan.jobs, outcomes, plan.archive, plan.sizes, say=log.info)
     for result in results:
         log.info(
             "%s: estimator %s on %d coalitions%s; spread between coalitions %.3g, noise of a repeat %s",

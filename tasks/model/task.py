@@ -23,7 +23,7 @@ from tasks.recipe import Recipe, pruned_recipe, reference_recipe
 from tasks.study import Study
 
 
-@task(task_run_name="train-reference-{study.name}", cache_policy=NO_CACHE)
+@task(task_run_name="train-reference-{study.name}", cache_policy=NO_CACHE, persist_result=False)
 def train_reference(study: Study, partition: Partition, data: Recipe, store: Store) -> tuple[Recipe, ModelRecord]:
     """The reference model of this epoch: found in the store, brought in, or trained on everybody's images."""
     log = get_run_logger()
@@ -40,7 +40,7 @@ def train_reference(study: Study, partition: Partition, data: Recipe, store: Sto
     return recipe, record
 
 
-@task(task_run_name="prune-reference-{study.name}", cache_policy=NO_CACHE)
+@task(task_run_name="prune-reference-{study.name}", cache_policy=NO_CACHE, persist_result=False)
 def prune_reference(
     study: Study, partition: Partition, data: Recipe, reference: tuple[Recipe, ModelRecord], store: Store
 ) -> tuple[Recipe, ModelRecord]:
@@ -68,7 +68,7 @@ def prune_reference(
     return recipe, record
 
 
-@task(task_run_name="sample-reference-{study.name}", cache_policy=NO_CACHE)
+@task(task_run_name="sample-reference-{study.name}", cache_policy=NO_CACHE, persist_result=False)
 def sample_reference(study: Study, reference: tuple[Recipe, ModelRecord], store: Store) -> np.ndarray:
     """A few images of the reference model, for people to look at."""
     return obtain_shown(study, *reference, store)

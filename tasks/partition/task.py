@@ -18,7 +18,7 @@ from tasks.study import Study
 SHOWN = 3  # remarks of a kind that the log quotes
 
 
-@task(task_run_name="partition-{study.name}", cache_policy=NO_CACHE)
+@task(task_run_name="partition-{study.name}", cache_policy=NO_CACHE, persist_result=False)
 def partition_data(study: Study, store: Store) -> tuple[Partition, Recipe, str]:
     """Read the images, find out whose they are, and put them in the store as the models will see them.
 

@@ -19,6 +19,7 @@ from tasks.partition import Partition
 from tasks.plan.design import Coalitions, batch_size, distinct, images_of, next_round, picks_left, upcoming
 from tasks.plan.plan import Plan, extend
 from tasks.plan.rounds import Ending, Round, Standing
+from tasks.progress import Say, silent
 from tasks.publish.types import PropertyResult
 from tasks.recipe import Recipe
 from tasks.shapley import propose_coalitions
@@ -44,12 +45,14 @@ def go_on(
     plan: Plan,
     outcomes: Sequence[Outcome],
     results: Sequence[PropertyResult],
+    *,
+    say: Say = silent,
 ) -> Plan:
     """The plan with its last round judged: with another round to evaluate, or with the reason why there is none.
 
-    outcomes: of the plan's jobs. results: what was estimated from them.
+    outcomes: of the plan's jobs. results: what was estimated from them. say: is told before what may take a while.
     """
-    this = judge_round(study, partition, plan, outcomes, results)
+    this = judge_round(study, partition, plan, outcomes, results, say=say)
     plan = replace(plan, rounds=(*plan.rounds, this))
     if study.estimation.has_stop_rule and this.enough:
         return replace(plan, ended=Ending(True, _reached(study, this)))
@@ -62,7 +65,13 @@ def go_on(
 
 
 def judge_round(
-    study: Study, partition: Partition, plan: Plan, outcomes: Sequence[Outcome], results: Sequence[PropertyResult]
+    study: Study,
+    partition: Partition,
+    plan: Plan,
+    outcomes: Sequence[Outcome],
+    results: Sequence[PropertyResult],
+    *,
+    say: Say = silent,
 ) -> Round:
     """What the round that has just been estimated came to, with a forecast where a stop rule is not satisfied yet."""
     estimation, goal, images = study.estimation, goal_of(study.estimation), images_of(partition)
@@ -79,6 +88,8 @@ def judge_round(
         standing = Standing(result.name, result.unit, widest_interval(credits, level), credits.grand - credits.empty)
         if goal is not None:
             progress = judge(credits, goal, level)
+            if not progress.enough:
+                say(f"forecasting how many evaluations {result.name} will still take …")
             more = forecast(credits, goal, propose, credits.n_evaluations, level)
             standing = replace(standing, progress=progress, more=more)
         standings.append(standing)

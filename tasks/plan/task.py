@@ -71,7 +71,7 @@ def enough_or_more(
     """How sure the credits are by now, for people to see; and the next round, unless that is enough or all there can be."""
     log = get_run_logger()
     ledger = Ledger(store)
-    plan = go_on(study, partition, pruned, statistics, ledger, plan, outcomes, results)
+    plan = go_on(study, partition, pruned, statistics, ledger, plan, outcomes, results, say=log.info)
     for line in say_round(plan.rounds[-1], study.estimation.stop_level):
         log.info("%s", line)
     create_table_artifact(

@@ -17,7 +17,7 @@ from tasks.publish.terminal import terminal_table
 from tasks.publish.types import StatementData
 
 
-@task(task_run_name="publish-{data.study.name}", cache_policy=NO_CACHE)
+@task(task_run_name="publish-{data.study.name}", cache_policy=NO_CACHE, persist_result=False)
 def publish_statement(data: StatementData, store: Store, still_ours: Callable[[], None]) -> str:
     """Write the statement, show it in the UI, and print the credits. Returns where it is."""
     log = get_run_logger()

@@ -41,6 +41,13 @@ def test_less_loss_is_more_credit() -> None:
     assert result.credits.values == pytest.approx([0.1, 0.2, 0.3, 0.4])
 
 
+def test_each_property_is_announced_before_it_is_estimated_for_that_may_take_a_minute() -> None:
+    said: list[str] = []
+    jobs, outcomes = game(lambda s: 1.0 - 0.1 * len(s))
+    property_results(STUDY, people(), jobs, outcomes, say=said.append)
+    assert said == ["estimating heldout_loss …"]
+
+
 def test_noise_leaves_out_what_a_seed_does_to_all_coalitions_alike() -> None:
     rows, seeds = [(0,), (0, 1), (0, 1, 2, 3)], (0, 1, 2)
     shift = {0: 0.0, 1: 5.0, 2: -3.0}

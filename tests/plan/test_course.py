@@ -41,6 +41,14 @@ def test_a_goal_out_of_reach_ends_with_the_budget_and_says_how_far_it_was() -> N
     assert [r.draws for r in plan.rounds] == [24, 32, 40, 48, 50]
 
 
+def test_a_forecast_is_announced_for_it_may_take_a_while_and_not_where_the_goal_is_reached() -> None:
+    said: list[str] = []
+    plan, _ = play(study(budget=32, stop_width=0.001), people(8), World(), say=said.append)
+    assert said == ["forecasting how many evaluations heldout_loss will still take …"] * len(plan.rounds)
+    play(study(budget=32, stop_width=1e9), people(8), World(), say=said.append)
+    assert len(said) == len(plan.rounds)
+
+
 def test_every_coalition_can_be_all_that_there_is() -> None:
     plan, _ = play(study(budget=50, stop_width=1e-6), people(4), World())
     assert plan.ended is not None and plan.ended.reached is False and plan.draws == 16

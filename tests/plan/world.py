@@ -21,6 +21,7 @@ from tasks.partition import Contributor, Partition
 from tasks.plan import Plan, make_plan
 from tasks.plan.course import go_on
 from tasks.plan.former import Earlier
+from tasks.progress import Say, silent
 from tasks.properties import Denoiser, Statistics, global_property
 from tasks.publish import PropertyResult
 from tasks.recipe import Recipe
@@ -102,7 +103,7 @@ class Killed(Exception):
 
 
 def play(
-    wanted: Study, partition: Partition, world: World, kill_after: int | None = None
+    wanted: Study, partition: Partition, world: World, kill_after: int | None = None, say: Say = silent
 ) -> tuple[Plan, tuple[PropertyResult, ...]]:
     """The loop of the flow `attribute`, with its own functions. Raises Killed after so many evaluations."""
     statistics: Mapping[str, str | None] = dict.fromkeys(wanted.properties.names)
@@ -114,6 +115,6 @@ def play(
                 raise Killed
             outcomes.append(plan.known[position] if position in plan.known else world.evaluate(job))
         results = property_results(wanted, partition, plan.jobs, outcomes, plan.archive, plan.sizes)
-        plan = go_on(wanted, partition, PRUNED, statistics, world.ledger, plan, outcomes, results)
+        plan = go_on(wanted, partition, PRUNED, statistics, world.ledger, plan, outcomes, results, say=say)
     world.publish(partition)
     return plan, results
