@@ -11,9 +11,14 @@ The credits of a study are those of the game with the *measured* v(∅). It may 
 models, so the process is not asked to pass through it (a jump at ∅ of infinite prior variance; its Shapley value is the
 same for all players). What is computed here is therefore the functional
 
-    φ'_i[f] = φ_i[f] + f(∅) / n          credit_i = φ'_i[f] - v(∅) / n
+    φ'_i[f] = φ_i[f] + f(∅) / n
 
-whose sum is f(N). Former players are never in R: the game is that of the players who are present.
+whose sum is f(N), and whose differences between players are those of φ. Only they, the excess, are taken from it; the level
+comes from the two ends as measured (see `estimator`):
+
+    credit_i = φ'_i[f] - mean φ'[f] + (v(N) - v(∅)) / n
+
+Former players are never in R: the game is that of the players who are present.
 """
 
 from __future__ import annotations
