@@ -100,9 +100,8 @@ class Evaluations:
 
 def distinct(coalitions: Coalitions, values: Floats) -> tuple[Coalitions, Floats, NDArray[np.int64]]:
     """Merge repeated coalitions: (rows bool[k, n], mean values float64[k], how often each was there int64[k])."""
-    order = np.argsort(
-        values, kind="stable"
-    )  # sums of repeats come out the same to the bit in whatever order rows came
+    # By value first: so sums of repeats come out the same to the bit in whatever order the rows came.
+    order = np.argsort(values, kind="stable")
     coalitions, values = coalitions[order], values[order]
     rows, inverse, times = np.unique(coalitions, axis=0, return_inverse=True, return_counts=True)
     sums = np.bincount(inverse.ravel(), weights=values, minlength=len(rows))

@@ -58,7 +58,9 @@ class Space:
 
     @cached_property
     def rates(self) -> Floats:
-        return RATES[max(5 * self.columns, RATES[1]) >= RATES]
+        """The rates that coalitions of so many players can tell apart: up to 5n, and two at least."""
+        fastest = max(5 * self.columns, RATES[1])
+        return RATES[: np.searchsorted(RATES, fastest, side="right")]
 
 
 class Covariance:
