@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STUDY  ?= deployments/studies/openmoji.yaml
 DATA   := data/openmoji
 
-.PHONY: help setup demo demo-tiny validate-data gc ui test test-servers lint types bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits lock clean
+.PHONY: help setup demo demo-tiny validate-data gc ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,14 +38,31 @@ gc: | $(VENV)/ready   ## keeping house: lists weights and images that no stateme
 ui: $(DATA)/metadata.csv | $(VENV)/ready   ## the Prefect server with all runs so far; start `attribute` from its form
 	$(RUN) -m flows.serve
 
+stack: $(DATA)/metadata.csv | $(VENV)/ready   ## Prefect server, S3 server, deployments and workers on this machine, in the background
+	$(RUN) -m flows.stack up $(ARGS)
+
+stack-down: | $(VENV)/ready   ## end all of them
+	$(RUN) -m flows.stack down
+
+demo-stack: stack   ## the demo, started as a deployment and evaluated by the stack's workers
+	$(RUN) -m flows.run_deployed $(STUDY) $(ARGS)
+
+deploy: | $(VENV)/ready   ## work pools and deployments on the Prefect server of PREFECT_API_URL: POOLS=process|docker|kubernetes GPUS=4 IMAGE=…
+	$(RUN) -m flows.deploy $(if $(POOLS),--pools $(POOLS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+
 test: | $(VENV)/ready   ## lint, types and tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest -m "not servers"
+	$(RUN) -m pytest -m "not servers and not browser"
 
-test-servers: | $(VENV)/ready   ## tests that start, fill and kill servers (minutes)
+test-servers: | $(VENV)/ready   ## tests that start, fill and kill servers (minutes); as root on Debian, installs PostgreSQL for them
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || tests/install.sh postgresql
 	$(RUN) -m pytest -m servers
+
+test-browser: | $(VENV)/ready   ## what people see, in a headless Chromium (minutes); as root on Debian, installs it
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || tests/install.sh chromium
+	$(RUN) -m pytest -m browser
 
 bench: $(DATA)/metadata.csv | $(VENV)/ready   ## what a coalition of the demo costs, and against retraining
 	$(RUN) -m tests.bench.coalition $(STUDY)
@@ -60,6 +77,9 @@ bench-estimators-small: | $(VENV)/ready   ## one repetition of it at n = 20 (und
 	$(RUN) -m tests.bench.estimators --players 20 --factors 5 --noises 0.1 --noise-kinds iid --repeats 1 --experiments accuracy --archive $$(mktemp)
 	$(RUN) -m tests.bench.estimators --players 20 --games saturating signed --repeats 1 --experiments join --archive $$(mktemp)
 
+bench-orchestration: | $(VENV)/ready   ## shards, workers and stores alone, with evaluations that only sleep
+	$(RUN) -m tests.bench.orchestration $(ARGS)
+
 bench-demo-credits: $(if $(EVALUATIONS),,$(DATA)/metadata.csv) | $(VENV)/ready   ## the demo's credits at smaller budgets against its exact ones (evaluates all 256 coalitions)
 	$(if $(EVALUATIONS),,$(RUN) -m flows.run $(STUDY) --set name=openmoji-complete --set estimation.budget=256)
 	$(RUN) -m tests.bench.demo_credits $(EVALUATIONS) $(ARGS)
@@ -67,6 +87,8 @@ bench-demo-credits: $(if $(EVALUATIONS),,$(DATA)/metadata.csv) | $(VENV)/ready  
 lock:            ## resolve pyproject.toml's ranges anew (needs `pip install uv`)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 	  --custom-compile-command "make lock" --extra demo --extra dev pyproject.toml --output-file requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --constraint requirements.lock \
+	  --custom-compile-command "make lock" --extra docker --extra kubernetes pyproject.toml --output-file infra/images/requirements.lock
 
 clean:           ## remove the virtual environment, the demo's data and results
 	rm -rf $(VENV) data .credit
