@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from infra.lease import HOUSEKEEPING, Lease, living
 from infra.store import Store
+from tasks.housekeeping.needs import Needs
 from tasks.housekeeping.survey import groups, survey
-from tasks.housekeeping.types import Cleared, Item, Rules
+from tasks.housekeeping.types import Cleared, Item, Rules, Verdict
 from tasks.progress import Ticker
 
 AT_ONCE = 16  # requests; and before each so many removals the lease is asked for
@@ -24,16 +25,7 @@ def look(store: Store, rules: Rules) -> Cleared:
     """
     needs, verdicts = survey(store, rules)
     busy = tuple(f"{key.split('/')[1]}: {holder.holder} on {holder.host}" for key, holder in living(store).items())
-    going = [verdict.item for verdict in verdicts if verdict.goes]
-    return Cleared(
-        store=store.url,
-        deleted=False,
-        statements=len(needs.statements),
-        count=len(going),
-        bytes=sum(item.bytes for item in going),
-        groups=groups(verdicts),
-        running=busy,
-    )
+    return _told(store, needs, verdicts, deleted=False, running=busy)
 
 
 def clear(store: Store, rules: Rules, holder: str, say: Say) -> Cleared:
@@ -56,13 +48,21 @@ def clear(store: Store, rules: Rules, holder: str, say: Say) -> Cleared:
             _remove(store, going[first : first + BATCH])
             ticker(min(len(going), first + BATCH), len(going))
         store.remove_litter()
+    return _told(store, needs, verdicts, deleted=True)
+
+
+def _told(
+    store: Store, needs: Needs, verdicts: Sequence[Verdict], *, deleted: bool, running: tuple[str, ...] = ()
+) -> Cleared:
+    going = [verdict.item for verdict in verdicts if verdict.goes]
     return Cleared(
         store=store.url,
-        deleted=True,
+        deleted=deleted,
         statements=len(needs.statements),
         count=len(going),
         bytes=sum(item.bytes for item in going),
         groups=groups(verdicts),
+        running=running,
     )
 
 
