@@ -27,6 +27,7 @@ from tasks.study import CoalitionSpec, ModelSpec, PruningSpec, SamplingSpec, Stu
 PREPROCESSING = 1  # decoded, scaled down by partition's filter, RGB over white
 TRAINING = 1  # tasks.model.train, with its random numbers
 SAMPLING = 1  # tasks.model.sample
+VERSIONS = {"preprocessing": PREPROCESSING, "training": TRAINING, "sampling": SAMPLING}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from infra.digest import canonical_json, sha256
 from infra.ledger import Digest
 from infra.store import Store, StoreError
 from tasks.evaluate.jobs import Job, Outcome, Role, Setting
-from tasks.recipe import Recipe
+from tasks.recipe import VERSIONS, Recipe
 from tasks.study import Study
 
 FOLDER = "shards"
@@ -35,8 +35,10 @@ class Message(BaseModel):
 
 
 class SettingMessage(Message):
-    """A `Setting`, without the store: a worker uses its own."""
+    """A `Setting`, without the store: a worker uses its own. versions: of what the code does with a recipe; the numbers of
+    another version must not get the names of this one."""
 
+    versions: dict[str, int]
     study: Study
     data_sha256: Digest
     train_digests: tuple[Digest, ...]
@@ -95,6 +97,7 @@ def save_setting(setting: Setting, store: Store) -> str:
     """Put a setting into the store. Returns its sha256."""
     ownership = store.save_named_by_content(f"{FOLDER}/settings", {"ownership": setting.ownership})
     message = SettingMessage(
+        versions=VERSIONS,
         study=setting.study,
         data_sha256=setting.data_sha256,
         train_digests=setting.train_digests,
@@ -113,6 +116,11 @@ def load_setting(digest: str, store: Store) -> Setting:
         StoreError: if it is damaged, or of another version.
     """
     found = _load(f"{FOLDER}/settings/{digest}.json", digest, SettingMessage, store)
+    if found.versions != VERSIONS:
+        raise StoreError(
+            f"the run that sent this shard is of another version of diffusion-credit (it has {found.versions}, this worker "
+            f"{VERSIONS}): bring the machine of `attribute` and the workers of the pool to the same version"
+        )
     arrays = store.load_arrays(f"{FOLDER}/settings/{found.ownership}.safetensors", found.ownership)
     return Setting(
         store_url=store.url,

@@ -13,6 +13,7 @@ import pytest
 from infra.digest import sha256
 from infra.store import Store, StoreError
 from tasks.evaluate.jobs import Outcome
+from tasks.evaluate.shards import messages
 from tasks.evaluate.shards.messages import load_report, load_setting, load_shard, save_report, save_setting, save_shard
 from tasks.evaluate.shards.worker import same_store
 from tests.evaluate.shards.building import jobs, setting
@@ -41,6 +42,16 @@ def test_a_shard_that_was_changed_in_the_store_is_refused(tmp_path: Path) -> Non
     store.write(key, store.read(key).replace(b'"seed":0', b'"seed":1'))
     with pytest.raises(StoreError, match="does not have the sha256"):
         load_shard(digest, store)
+
+
+def test_a_worker_of_another_version_refuses_to_give_its_numbers_this_versions_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path))
+    digest = save_setting(setting(store), store)
+    monkeypatch.setattr(messages, "VERSIONS", {**messages.VERSIONS, "training": 2})
+    with pytest.raises(StoreError, match=r"another version.*'training': 1.*'training': 2.*same version"):
+        load_setting(digest, store)
 
 
 @pytest.mark.parametrize(
