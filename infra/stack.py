@@ -22,7 +22,7 @@ from pathlib import Path
 from infra import server, stack_files
 from infra.server import HOST
 from infra.stack_files import UP, State
-from infra.stack_members import SUPERVISOR, WORKER, end_members, mark, members
+from infra.stack_members import SUPERVISOR, WORKER, end_members, is_run, mark, members
 from infra.stack_parts import open_log, python
 from infra.stack_types import S3_PORT, Files, Plan, StackError
 
@@ -73,7 +73,7 @@ def down(folder: Path, say: Say) -> bool:
     """
     files = Files(folder.absolute())
     ours = members(files.folder)
-    runs = sum(member.part == WORKER and _is_a_run(member.process.cmdline) for member in ours)
+    runs = sum(member.part == WORKER and is_run(member.process) for member in ours)
     if runs:
         say(f"flow runs under way: {runs}; they are asked to end, and go on where they were when started again")
     return _clear(files, say)
@@ -161,10 +161,6 @@ def _workers(files: Files, state: State) -> int:
     """Workers that run, without the flow runs that they have started."""
     ours = [m.process for m in members(files.folder, state.name) if m.part == WORKER]
     return sum(" worker start " in f" {' '.join(process.cmdline())} " for process in ours)
-
-
-def _is_a_run(command: Callable[[], list[str]]) -> bool:
-    return "prefect.engine" in " ".join(command())
 
 
 def _open(host: str, port: int) -> bool:

@@ -19,13 +19,14 @@ Say = Callable[[str], None]
 
 MARK = "CREDIT_STACK"
 SUPERVISOR, GUARD, WORKER, DEPLOY, SERVER, OBJECTS = "supervisor", "guard", "worker", "deploy", "server", "objects"
+RUN_SECONDS = 25.0  # for a flow run to give its lease back and to report
 # Who holds the others up first, then who writes, and last those who are written to. For each: what people call them, seconds
 # for the first process to end what it began, and then for those it left.
 _ORDER: tuple[tuple[str, str, float, float], ...] = (
     (SUPERVISOR, "supervisor", 150, 0),
     (GUARD, "guard", 5, 0),
     (DEPLOY, "deployment", 5, 5),
-    (WORKER, "workers", 45, 20),  # a worker gives its flow runs 30 seconds
+    (WORKER, "workers", 20, 10),
     (SERVER, "Prefect server", 20, 5),
     (OBJECTS, "S3 server", 45, 5),
 )
@@ -74,7 +75,9 @@ def end_members(folder: Path, say: Say, *, stack: str | None = None, parts: Coll
         if not ours:
             continue
         say(f"ending: {people} ({_numbers(ours)})")
-        heads = _heads(ours)
+        if part == WORKER:
+            _end_runs(folder, stack, say)
+        heads = _heads(_of(folder, stack, part))
         _ask(heads)
         psutil.wait_procs(heads, timeout=patience)
         # Of those that its first process left behind, and of what they have started meanwhile.
@@ -94,6 +97,26 @@ def end_members(folder: Path, say: Say, *, stack: str | None = None, parts: Coll
             if not left:
                 break
     return [member.process.pid for member in members(folder, stack) if member.part in parts]
+
+
+def is_run(process: psutil.Process) -> bool:
+    """Whether this is a flow run that a worker has started."""
+    try:
+        return "prefect.engine" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _end_runs(folder: Path, stack: str | None, say: Say) -> None:
+    """Ask flow runs to end while their workers live. Asked so, a run gives its lease back and reports itself as crashed; a
+    worker that is ended kills it, and Prefect would believe that it goes on."""
+    for _ in range(3):  # their worker may take up another one
+        runs = [process for process in _of(folder, stack, WORKER) if is_run(process)]
+        if not runs:
+            return
+        say(f"ending: flow runs ({_numbers(runs)})")
+        _ask(runs)
+        psutil.wait_procs(runs, timeout=RUN_SECONDS)
 
 
 def _of(folder: Path, stack: str | None, part: str) -> list[psutil.Process]:

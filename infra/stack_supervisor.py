@@ -247,6 +247,10 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped
 
 
+def _pass_over(number: int, frame: FrameType | None) -> None:
+    """We are in the background: a terminal's signals are not meant for us."""
+
+
 def _last_lines(log: Path, start: int = 0, most: int = 8) -> str:
     with open(log, "rb") as file:
         file.seek(max(start, log.stat().st_size - 4000))
@@ -264,8 +268,9 @@ def main() -> int:
             print(json.dumps(content), file=pipe, flush=True)
 
     signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Not SIG_IGN: what we start would inherit that, and Prefect's workers end by SIGINT. A handler of ours it does not.
+    signal.signal(signal.SIGINT, _pass_over)
+    signal.signal(signal.SIGHUP, _pass_over)
     try:
         return Supervisor(Plan(**fields), tell).run()
     except Stopped:
