@@ -53,8 +53,12 @@ class WorkPool:
         self._say = say
         self._flying: dict[UUID, float] = {}  # when each was sent
         self._warned = time.monotonic()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look the deployment and its pool up again: how many places it has may have changed."""
         with _client() as client:
-            self._found, pool, limit = _look_up(client, deployment, queue)
+            self._found, pool, limit = _look_up(client, self.deployment, self.queue)
             self.name = pool.name
             limits = [each for each in (pool.concurrency_limit, limit) if each is not None]
             online = sum(w.status == "ONLINE" for w in client.read_workers_for_work_pool(pool.name))

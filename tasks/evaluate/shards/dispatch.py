@@ -21,6 +21,7 @@ from tasks.evaluate.shards.sizing import Pace
 from tasks.progress import clock
 
 Say = Callable[[str], None]
+ENDING_SECONDS = 120.0  # how long cancelled shards may take to end
 SAY_EVERY = 60.0  # seconds between lines about the shards under way
 Recall = Callable[[Sequence[Job]], Mapping[int, Outcome]]
 
@@ -78,7 +79,7 @@ class Dispatch:
         self._pace, self._say, self._poll = pace, say, poll
         self._blamed: Counter[int] = Counter()
         self._fruitless = self._sent = 0
-        self._ending = False
+        self._ending: float | None = None  # since when we have given up
         self._said = time.monotonic()
 
     @property
@@ -88,7 +89,7 @@ class Dispatch:
 
     def give_up(self, why: str) -> None:
         """Send nothing more, and end what is under way; what that had finished is still gathered."""
-        self._ending = True
+        self._ending = time.monotonic()
         self.waiting.clear()
         self.pool.cancel(why)
 
@@ -101,6 +102,9 @@ class Dispatch:
         while self.waiting or self.flying:
             while self.waiting and len(self.flying) < self.pool.places:
                 self._send()
+            if self._ending is not None and time.monotonic() - self._ending > ENDING_SECONDS:
+                self._say(f"{len(self.flying)} shards do not end; they are left to themselves")
+                return
             ended = self.pool.ended()
             if not ended:
                 self._say_progress()
@@ -147,13 +151,13 @@ class Dispatch:
         found = self._recall([self.jobs[i] for i in positions])
         left = [position for i, position in enumerate(positions) if i not in found]
         self._fruitless = 0 if found else self._fruitless + 1
-        if not self._ending:
+        if self._ending is None:
             self._say(
                 f"a shard of {len(positions)} evaluations ended without a report ({end.said}); {len(found)} of them are in "
                 f"the ledger, {len(left)} are sent again"
             )
         yield from ((positions[i], outcome) for i, outcome in found.items())
-        if self._ending or not left:
+        if self._ending is not None or not left:
             return
         if self._fruitless > self._retries:
             raise WorkPoolError(

@@ -33,14 +33,12 @@ class ShardedPool:
         self._pace = Pace(target=setting.study.execution.shard_minutes * 60)
 
     def __enter__(self) -> ShardedPool:
-        execution = self.setting.study.execution
         self._pool = open_pool(FLOW, self.setting.study, self.store, self._say).__enter__()
         if left := self._pool.cancel_left_behind():
             self._say(
                 f"{left} shards of an earlier run that was killed are cancelled; what they finished is in the ledger"
             )
-        # The study may want fewer at a time than the pool has places for.
-        self._pool.places = min(self._pool.places, execution.workers or self._pool.places)
+        self._fit()
         return self
 
     def __exit__(
@@ -53,11 +51,17 @@ class ShardedPool:
         """Shards that can go on at a time."""
         return self._pool.places
 
+    def _fit(self) -> None:
+        """The study may want fewer shards at a time than the pool has places for."""
+        self._pool.places = min(self._pool.places, self.setting.study.execution.workers or self._pool.places)
+
     def dispatch(self, jobs: Sequence[Job], waiting: deque[int], known: Sequence[Outcome], recall: Recall) -> Dispatch:
         """One round. known: outcomes that are there already; they tell how long an evaluation takes, at first."""
         if self._pace.each is None:
             took = [seconds for outcome in known if (seconds := sum(outcome.seconds.values())) > 0]
             self._pace.each = median(took) if took else None
+        self._pool.refresh()
+        self._fit()
         study = self.setting.study
         return Dispatch(
             jobs,
