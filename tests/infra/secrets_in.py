@@ -7,7 +7,8 @@ from typing import Any
 
 # A setting whose name says that it is secret; `..._secret` names where one lies, `secretKeyRef` and its like too.
 _SECRET = re.compile(
-    r"(password|passwd|auth_?string|secret_?(access_?)?key|access_key|token|api_?key|connection_?(url|string))$", re.I
+    r"(password|passwd|auth_?string|secret_key|secret_?access_?key|access_key|token|api_?key|connection_?(url|string))$",
+    re.I,
 )
 # A value that only says where the secret comes from, or that there is none.
 _REFERENCE = re.compile(r"\$\{\w+(:\?[^}]*)?\}|\{\{ \w+ \}\}|")
