@@ -69,6 +69,8 @@ class PropertyView:
     anchor: str
     title: str
     result: PropertyResult
+    description: str  # a whole sentence
+    measured: str  # in which unit, and which way: "Measured in bits; higher"
     plot: Markup
     plot_left_out: int
     credit_head: str
@@ -118,6 +120,17 @@ def report_html(data: StatementData) -> bytes:
     return page.encode("utf-8", "backslashreplace")
 
 
+def _sentence(words: str) -> str:
+    """Descriptions of properties come with and without a full stop; another sentence follows."""
+    words = words.strip()
+    return words if not words or words.endswith((".", "!", "?")) else f"{words}."
+
+
+def _measured(result: PropertyResult) -> str:
+    way = "higher" if result.sign > 0 else "lower"
+    return f"Measured in {result.unit}; {way}" if result.unit.strip() else way.capitalize()
+
+
 def property_view(data: StatementData, result: PropertyResult, number: int) -> PropertyView:
     """Write out one property; `number` counts from 1 and keeps ids in the page apart."""
     anchor = f"property-{number}"
@@ -128,6 +141,8 @@ def property_view(data: StatementData, result: PropertyResult, number: int) -> P
         anchor=anchor,
         title=text.title(result.name),
         result=result,
+        description=_sentence(result.description),
+        measured=_measured(result),
         plot=Markup(plots.credits_plot(data, result, prefix=anchor)),
         plot_left_out=plots.shown(order)[1],
         credit_head=credit_head,

@@ -93,6 +93,15 @@ def test_report_holds_every_section_in_order(page: str) -> None:
     assert "conditional on this epoch and seed" in words
 
 
+def test_a_propertys_description_ends_before_its_unit_and_no_unit_is_no_gap() -> None:
+    data = build()
+    first = replace(data.results[0], description="Loss on held-out images; less is better")
+    second = replace(data.results[1], unit="")
+    words = Page(report_html(replace(data, results=(first, second))).decode()).text
+    assert "less is better. Measured in nats; lower is better, so" in words
+    assert "held-out images. Lower is better, so" in words and "Measured in ;" not in words
+
+
 def test_same_data_give_the_same_bytes() -> None:
     assert report_html(build()) == report_html(build())
 
