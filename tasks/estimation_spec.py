@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from tasks.estimator_facts import ESTIMATOR_FACTS, EstimatorName
 from tasks.section import Section
 
 
@@ -28,7 +29,7 @@ class EstimationSpec(Section):
         "the ledger has (or as default), then chooses, a round at a time, what narrows the intervals most; for "
         "contributors who join or leave.",
     )
-    estimator: Literal["default", "gp", "ridge_odd", "kernelshap_sizes", "kernelshap"] = Field(
+    estimator: EstimatorName = Field(
         default="default",
         description="default: mean of gp and ridge_odd where the rows are paired, else gp; intervals from gp. "
         "kernelshap is the paper's estimator, exactly.",
@@ -75,19 +76,21 @@ class EstimationSpec(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> EstimationSpec:
+        facts = ESTIMATOR_FACTS[self.estimator]
         rules = [name for name in ("stop_width", "stop_relative_width", "stop_top") if getattr(self, name) is not None]
         if len(rules) > 1:
             raise ValueError(
                 f"one stop rule at a time, please: {' and '.join(f'estimation.{r}' for r in rules)} are set"
             )
-        if self.has_stop_rule and self.estimator == "ridge_odd":
+        if self.has_stop_rule and not facts.stops:
             raise ValueError(
-                "estimation.estimator 'ridge_odd' has intervals that are too narrow to stop by; a stop rule needs another"
+                f"estimation.estimator '{self.estimator}' has intervals that are too narrow to stop by; "
+                "a stop rule needs another"
             )
-        if self.estimator == "kernelshap" and self.design != "kernelshap":
+        if facts.only_design not in (None, self.design):
             # It is fitted without weights, which is right only for rows drawn from the kernel.
             raise ValueError(
-                "estimation.estimator 'kernelshap' needs estimation.design 'kernelshap': on another design "
+                f"estimation.estimator '{self.estimator}' needs estimation.design '{facts.only_design}': on another design "
                 "it is biased; kernelshap_sizes takes any"
             )
         if self.design == "a_optimal" and not self.takes_any_rows:
@@ -110,4 +113,4 @@ class EstimationSpec(Section):
     @property
     def takes_any_rows(self) -> bool:
         """Whether the estimator uses evaluations that no design of its own drew."""
-        return self.estimator in ("default", "gp")
+        return ESTIMATOR_FACTS[self.estimator].any_rows

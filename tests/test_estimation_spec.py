@@ -1,9 +1,17 @@
 """The form of the estimation: what contradicts itself is refused with words that help."""
 
+from typing import get_args
+
 import pytest
 from pydantic import ValidationError
 
+from tasks.estimator_facts import ESTIMATOR_FACTS, EstimatorName
+from tasks.shapley.estimators import ESTIMATORS
 from tasks.study import EstimationSpec
+
+
+def test_every_estimator_on_the_form_is_in_the_library_with_its_facts_and_the_other_way_round() -> None:
+    assert list(get_args(EstimatorName)) == list(ESTIMATOR_FACTS) == list(ESTIMATORS)
 
 
 def test_two_stop_rules_are_refused_by_name() -> None:

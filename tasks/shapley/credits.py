@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from tasks.estimator_facts import PREDICTING
+
 from .estimate import Surrogate
 from .validate import check_coalitions
 
 Floats = NDArray[np.float64]
 LOW_BUDGET_FACTOR = 3  # under 3 evaluations a player even good estimators' intervals are shaky (facts: coverage at 2n)
-PREDICTING = ("gp", "default", "kernelshap", "kernelshap_sizes")  # and `definition`, once all coalitions are there
 TIE = 1e-12  # differences below this share of the largest value are rounding, not order
 
 

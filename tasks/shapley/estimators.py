@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tasks.estimator_facts import COMPLETE, ESTIMATOR_FACTS
+
 from .credits import Credits
 from .definition import definition, is_complete
 from .estimate import Estimate
@@ -27,8 +29,6 @@ ESTIMATORS: dict[str, Estimator] = {
     "kernelshap_sizes": kernelshap_sizes,
     "kernelshap": kernelshap,
 }
-ALL_ROWS = frozenset({"gp", "default"})  # use rows with former players too
-MULTIPLICITY = frozenset({"kernelshap"})  # a coalition drawn twice counts twice, though it is evaluated once
 
 
 def estimate_credits(
@@ -51,7 +51,7 @@ def estimate_credits(
     noise: of one evaluation, from replicates; see each estimator for what it adds.
     former: bool[n], True for a player who left. Credits are then those of the game among the present players, in the
     order of their columns; the grand coalition is everybody present and nobody else, and must have been evaluated. Rows
-    with former players are used by estimators with a surrogate that can (`ALL_ROWS`) and left out by the others.
+    with former players are used by estimators with a surrogate that can and left out by the others.
 
     With all 2^n coalitions the definition is used whatever the estimator, and `Credits.estimator` says `definition`;
     its covariance is zero unless noise is given. Constant values give zero credits with no spread.
@@ -62,12 +62,13 @@ def estimate_credits(
     if noise is not None and not isinstance(noise, MeasuredNoise):
         raise ValueError(f"noise must be a MeasuredNoise (variance and degrees of freedom) or None, not {noise!r}")
     evaluations = check_evaluations(coalitions, values, sizes, former)
-    name = "definition" if is_complete(evaluations) else estimator
-    run = definition if name == "definition" else ESTIMATORS[name]
-    if name not in MULTIPLICITY:
+    name, run, facts = estimator, ESTIMATORS[estimator], ESTIMATOR_FACTS[estimator]
+    if is_complete(evaluations):
+        name, run, facts = "definition", definition, COMPLETE
+    if not facts.every_draw:
         evaluations = evaluations.without_copies()
     estimate = run(evaluations, noise)
-    used = evaluations.coalitions if name in ALL_ROWS else evaluations.own().coalitions
+    used = evaluations.coalitions if facts.any_rows else evaluations.own().coalitions
     return Credits(
         values=estimate.values,
         covariance=(estimate.covariance + estimate.covariance.T) / 2,

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from tasks.shapley import MeasuredNoise, UnidentifiedError, estimate_credits, propose_coalitions
-from tasks.shapley.estimators import MULTIPLICITY
 from tasks.shapley.kernelshap_sizes import independent_rows
 from tests.games import additive, all_coalitions
-from tests.shapley.every_estimator import FREE_OF_BASELINE, NAMES, design, tolerance, wavy
+from tests.shapley.every_estimator import EVERY_DRAW, FREE_OF_BASELINE, NAMES, design, tolerance, wavy
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,7 +101,7 @@ def test_constant_values_but_for_the_baseline_give_equal_shares(name):
     assert reason is None and shares is not None and np.allclose(shares, 1 / 6)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in MULTIPLICITY])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in EVERY_DRAW])
 def test_an_evaluation_met_twice_counts_once(name):
     rows = design(7, 60)
     values = wavy(rows, 2)
@@ -114,7 +113,7 @@ def test_an_evaluation_met_twice_counts_once(name):
     assert again.n_evaluations == once.n_evaluations == len(rows)
 
 
-@pytest.mark.parametrize("name", sorted(MULTIPLICITY))
+@pytest.mark.parametrize("name", EVERY_DRAW)
 def test_a_coalition_drawn_twice_counts_twice_in_the_papers_estimator(name):
     rows = design(7, 60)
     twice = np.concatenate([rows, rows[5:15]])
