@@ -18,9 +18,9 @@ def folder() -> Path:
     return Path(given).absolute() if given else PROJECT / ".credit" / "screenshots"
 
 
-def keep(content: bytes, name: str) -> Path:
-    """Write a PNG as <name>.png, in as few colours as make it small enough; returns where."""
-    path = folder() / f"{name}.png"
+def keep(content: bytes, name: str, where: Path | None = None) -> Path:
+    """Write a PNG as <name>.png below `where` (default: `folder()`), in as few colours as make it small enough."""
+    path = (where or folder()) / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(small(content))
     return path
