@@ -13,69 +13,63 @@ from pathlib import Path
 
 from flows.command import run
 from infra import stack
+from infra.server import end_on_terminate
 from infra.settings import STATE_FOLDER
 from infra.stack_files import State
-from infra.stack_types import Files, StackError, plan_of
-
-DEPLOY = (sys.executable, "-m", "flows.deploy")
+from infra.stack_types import Files, plan_of
 
 
 def main() -> int:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(
-        prog="python -m flows.stack", description=__doc__.splitlines()[0] if __doc__ else ""
+        prog="python -m flows.stack", description="Servers, deployments and workers on this machine, in the background."
     )
     parser.add_argument("do", choices=["up", "down", "status"])
     parser.add_argument("--workers", type=int, default=2, help="how many evaluate coalitions (default 2)")
     parser.add_argument("--folder", type=Path, default=STATE_FOLDER, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    end_on_terminate()
     return run(lambda: _main(arguments))
 
 
 def _main(arguments: argparse.Namespace) -> int:
-    try:
-        if arguments.do == "up":
-            start(arguments.folder, arguments.workers)
-        elif arguments.do == "down":
-            ran = stack.down(arguments.folder, say)
-            say("the stack has ended; its data stay, make stack starts it again" if ran else "no stack was running")
-        else:
-            up, lines = stack.status(arguments.folder)
-            print("\n".join(lines))
-            return 0 if up else 1
-    except StackError as error:
-        print(error, file=sys.stderr)
-        return 1
+    if arguments.do == "up":
+        print(_where(start(arguments.folder, arguments.workers), Files(arguments.folder)), flush=True)
+    elif arguments.do == "down":
+        ran = stack.down(arguments.folder, say)
+        say("the stack has ended; its data stay, make stack starts it again" if ran else "no stack was running")
+    else:
+        up, lines = stack.status(arguments.folder)
+        print("\n".join(lines))
+        return 0 if up else 1
     return 0
 
 
 def start(folder: Path = STATE_FOLDER, workers: int = 2) -> State:
-    """Start the stack unless it is up, and say where everything is.
+    """Start the stack with our deployments, unless it is up.
 
     Raises:
         StackError, ServerError: if it does not come up.
     """
-    try:
-        state = stack.up(plan_of(DEPLOY, workers=workers, folder=folder), say)
-    except KeyboardInterrupt:
-        raise StackError("interrupted; what was started has ended again") from None
-    files = Files(folder)
-    print(
-        f"\nPrefect UI:    {state.ui}"
-        f"\nS3 endpoint:   {state.endpoint}   store {state.store}"
-        f"\nWorkers:       {', '.join(state.workers)}"
-        f"\nLogs:          {files.logs}/"
-        f"\nUse it:        set -a; . {files.settings}; set +a     (settings and credentials; this user only)"
-        f"\nRun the demo:  make demo-stack"
-        f"\nEnd it:        make stack-down\n",
-        flush=True,
-    )
-    return state
+    deploy = (sys.executable, "-m", "flows.deploy", "--pools", "process", "--gpus", str(workers))
+    return stack.up(plan_of(deploy, workers=workers, folder=folder), say)
 
 
 def say(text: str) -> None:
     """A line for whoever waits."""
     print(text, flush=True)
+
+
+def _where(state: State, files: Files) -> str:
+    return f"""
+Prefect UI:    {state.ui}
+S3 endpoint:   {state.endpoint}, store {state.store}
+Workers:       {", ".join(state.workers)}
+Logs:          {files.logs}/
+Use it:        set -a; . {files.settings}; set +a      (settings and credentials, for this user only)
+Run the demo:  make demo-stack
+End it:        make stack-down
+"""
 
 
 if __name__ == "__main__":

@@ -15,10 +15,8 @@ import time
 from collections.abc import Collection
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.objects import WorkPool as PrefectWorkPool
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 from prefect.types._datetime import now
@@ -29,22 +27,14 @@ CUT_OFF = "it was cut off when its stack ended; start it again, and it goes on w
 _BEGUN = ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]
 
 
-def settle(client: SyncPrefectClient, places: int) -> int:
-    """Give the pool of those that evaluate as many places as they are, and close what no process works on any more.
-
-    Returns:
-        How many runs were closed.
+def settle(client: SyncPrefectClient) -> int:
+    """Close what no process works on any more, and what nobody waits for. Returns how many runs that were.
 
     Raises:
         ObjectNotFound: if a work pool is not there.
     """
     for pool in (CPU_POOL, GPU_POOL):
-        found: PrefectWorkPool = client.read_work_pool(pool)
-        changes = WorkPoolUpdate(is_paused=False) if found.is_paused else None
-        if pool == GPU_POOL and found.concurrency_limit != places:
-            changes = WorkPoolUpdate(is_paused=False, concurrency_limit=places)
-        if changes is not None:
-            client.update_work_pool(pool, changes)
+        client.read_work_pool(pool)
     cut_off = _runs(client, [CPU_POOL, GPU_POOL], _BEGUN)
     for run in cut_off:
         client.set_flow_run_state(run.id, Crashed(message=CUT_OFF), force=True)
@@ -82,7 +72,7 @@ def main() -> int:
     wanted: dict[str, str] = json.loads(sys.argv[1])
     with get_client(sync_client=True) as client:
         try:
-            closed = settle(client, sum(pool == GPU_POOL for pool in wanted.values()))
+            closed = settle(client)
         except ObjectNotFound:
             print(f"the deployments brought no work pools '{CPU_POOL}' and '{GPU_POOL}'", file=sys.stderr)
             return 1

@@ -25,7 +25,7 @@ MOST_WORKERS = 64
 SETTLED, ONLINE = "settled", "online"  # what infra.stack_prefect says when it is so far
 
 
-class StackError(RuntimeError):
+class StackError(server.ServerError):
     """The stack does not come up, or is not there."""
 
 
