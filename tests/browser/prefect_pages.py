@@ -30,12 +30,14 @@ def sections() -> dict[str, dict[str, Any]]:
 
 
 class Form:
-    """Deployments → a deployment → Run → Custom run."""
+    """Deployments → a deployment (flow/name) → Run → Custom run."""
 
     def __init__(self, page: Page, url: str, deployment: str) -> None:
         self.page = page
         page.goto(f"{url}/v2/deployments")
-        page.get_by_role("link", name=deployment, exact=True).click(timeout=SLOW)
+        flow, _, name = deployment.partition("/")
+        row = page.get_by_role("row").filter(has_text=flow)  # other flows have deployments of the same name
+        row.get_by_role("link", name=name, exact=True).click(timeout=SLOW)
         page.get_by_role("button", name="Run", exact=True).click(timeout=SLOW)
         page.get_by_role("menuitem", name="Custom run").click()
         expect(page.get_by_role("heading", name="Parameters")).to_be_visible(timeout=SLOW)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def form(watched: Watched, prefect_ui: Served) -> Form:
-    return Form(watched.page, prefect_ui.url, "openmoji-tiny")
+    return Form(watched.page, prefect_ui.url, "attribute/openmoji-tiny")
 
 
 def test_every_field_of_the_form_is_explained(form: Form) -> None:

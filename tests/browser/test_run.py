@@ -26,7 +26,7 @@ EVALUATIONS = 16 + 3  # the preset's: all coalitions, and three repeated
 @pytest.mark.timeout(600)
 def test_attribute_from_the_form_to_the_report(watched: Watched, prefect_ui: Served) -> None:
     page = watched.page
-    form = Form(page, prefect_ui.url, "openmoji-tiny")
+    form = Form(page, prefect_ui.url, "attribute/openmoji-tiny")
     form.field("name").fill(NAME)
     form.items("data.only").nth(DESIGNERS.index(RENAMED)).fill(HOSTILE)
     form.choose("execution.mode", "processes")

@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _take(page: Page, server: Served, study: str, out: Path) -> None:
-    form = Form(page, server.url, study)
+    form = Form(page, server.url, f"attribute/{study}")
     keep(page.screenshot(), "form", out)
     form.submit()
     run = Run(page)
