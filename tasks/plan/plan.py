@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
+from infra.store import Store
 from tasks.evaluate.jobs import Job, Outcome, Role
 from tasks.partition import Partition
 from tasks.plan.archive import Archive, find_archive
 from tasks.plan.chain import chain, properties_of
 from tasks.plan.design import FIRST, Coalitions, Floats, audit_rows, distinct, first_round, images_of, opening
 from tasks.plan.former import Earlier, sizes_with_former
+from tasks.plan.lacking import Held, lacking, stored
 from tasks.plan.rounds import Ending, Round
 from tasks.properties import Property
 from tasks.recipe import Recipe, model_recipe
@@ -36,7 +38,7 @@ class Plan:
 
     known: by position in jobs, outcomes that need no work: the ledger's, and those of the rounds before.
     cached: positions of the jobs that the ledger answered.
-    trained: of those that are missing, how many need no training: weights or images are kept, and only scored anew.
+    trained: of those that are missing, how many need no training: kept weights or images are only drawn from or scored anew.
     sizes: float64[contributors + former ones of the archive], training images.
     rounds: what each finished round came to. ended: why there is no further one; None while there is.
     """
@@ -146,7 +148,7 @@ def extend(
         jobs=tuple(jobs),
         known={**dict(enumerate(outcomes)), **{before + i: outcome for i, outcome in found.items()}},
         cached=plan.cached | {before + i for i in found},
-        trained=sum(_needs_no_training(job, records) for i, job in enumerate(new) if i not in found),
+        trained=_need_no_training([job for i, job in enumerate(new) if i not in found], records, ledger.store),
         archive=_without(plan.archive, {job.model.key for job in new}),
     )
 
@@ -240,13 +242,13 @@ def _known(jobs: Sequence[Job], records: _Records) -> dict[int, Outcome]:
     return known
 
 
-def _needs_no_training(job: Job, records: _Records) -> bool:
-    model = records.models.get(job.model.key)
-    if model is not None and model.kept:
-        return True
-    missing = [recipe for recipe in job.scores.values() if recipe.key not in records.scores]
-    drawn = job.samples.key if job.samples is not None else None
-    return drawn in records.samples and all(recipe.spec["subject"] == drawn for recipe in missing)
+def _need_no_training(missing: Sequence[Job], records: _Records, store: Store) -> int:
+    """For how many of these what the store has is enough. It is listed only if any of them was ever begun."""
+    begun = [job for job in missing if job.model.key in records.models]
+    if not begun:
+        return 0
+    held = Held(records.models, records.samples, records.scores, stored(store, "models"), stored(store, "samples"))
+    return sum(not lacking(job, held).weights for job in begun)
 
 
 def _role(row: np.ndarray) -> Role:

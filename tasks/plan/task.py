@@ -91,7 +91,7 @@ def _say_plan(plan: Plan, study: Study, pruned: Recipe, ledger: Ledger) -> None:
     log = get_run_logger()
     before = len(plan.jobs) - len(plan.cached) - len(plan.missing)
     log.info(
-        "%d evaluations%s: %d are in the ledger, %d to do; of those %d need no training and are only scored anew",
+        "%d evaluations%s: %d are in the ledger, %d to do; of those %d need no training, they are only drawn or scored anew",
         len(plan.jobs),
         f", {before} done in this run" if before else "",
         len(plan.cached),

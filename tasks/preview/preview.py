@@ -21,11 +21,12 @@ from tasks.partition import Partition
 from tasks.plan.chain import properties_of
 from tasks.plan.design import check_budget
 from tasks.plan.former import earlier_contributors
+from tasks.plan.lacking import Held, lacking, whole
 from tasks.preview.extent import foresee
 from tasks.preview.prices import device_kind, once, rates
 from tasks.preview.storage import storage_of
 from tasks.preview.types import IN_STORE, Preview, Step
-from tasks.preview.work import Held, add_up, lacking, whole
+from tasks.preview.work import add_up
 from tasks.progress import Say
 from tasks.recipe import Recipe, pruned_recipe, reference_recipe
 from tasks.study import Study

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+from infra.digest import sha256
 from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
 from infra.store import Store
+from tasks.evaluate.jobs import Job
 from tasks.partition import Contributor, Partition
 from tasks.plan import Plan, make_plan
 from tasks.plan.design import audit_rows, check_budget
@@ -14,6 +19,12 @@ from tasks.recipe import Recipe
 from tasks.study import Study
 
 PRUNED = Recipe("pruned", {"reference": "r", "ratio": 0.5})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty store of real files."""
+    return Store(str(tmp_path / "store"))
 
 
 def people(n: int) -> Partition:
@@ -113,29 +124,51 @@ def test_a_recorded_failure_is_known_and_not_tried_again(tmp_path) -> None:
     assert again.known[2].failures == {"heldout_loss": "loss is nan"} and not again.known[2].values
 
 
-def test_only_what_needs_no_training_is_said_to_need_none(tmp_path) -> None:
-    store = Store(str(tmp_path / "store"))
-    both = Study.model_validate(
-        {"properties": {"names": ["heldout_loss", "colourfulness"]}, "estimation": {"budget": 20}}
-    )
+WHEN = "2026-01-01T00:00:00+00:00"
+BOTH = {"properties": {"names": ["heldout_loss", "colourfulness"]}, "estimation": {"budget": 20}}
+
+
+def trained(job: Job, store: Store, kept: bool = True) -> str:
+    """Record a job's model as trained, with weights of its own in the store if they are kept; their sha256."""
+    weights = job.model.key.encode()
+    if kept:
+        store.write(f"models/{sha256(weights)}.safetensors", weights)
+    made: dict[str, Any] = {"seconds": 7.0, "created": WHEN, "sha256": sha256(weights), "kept": kept}
+    Ledger(store).record(ModelRecord(key=job.model.key, spec=job.model.spec, **made))
+    return sha256(weights)
+
+
+def drawn(job: Job, store: Store) -> str:
+    """Record a job's images as drawn, with images of its own in the store; their sha256."""
+    assert job.samples is not None
+    images = job.samples.key.encode()
+    store.write(f"samples/{sha256(images)}.safetensors", images)
+    made: dict[str, Any] = {"seconds": 1.0, "created": WHEN, "sha256": sha256(images), "model": job.model.key}
+    Ledger(store).record(SamplesRecord(key=job.samples.key, spec=job.samples.spec, **made))
+    return sha256(images)
+
+
+def test_only_what_needs_no_training_is_said_to_need_none(store: Store) -> None:
+    both = Study.model_validate(BOTH)
     first = plan(both, store=store)
-    ledger, when = Ledger(store), "2026-01-01T00:00:00+00:00"
-
-    def trained(position: int, kept: bool) -> None:
-        model = first.jobs[position].model
-        ledger.record(
-            ModelRecord(key=model.key, spec=model.spec, seconds=7.0, created=when, sha256="0" * 64, kept=kept)
-        )
-
-    trained(3, kept=True)
-    trained(4, kept=False)  # its weights are gone, and it was never drawn from
-    trained(5, kept=False)
-    drawn, model = first.jobs[5].samples, first.jobs[5].model
-    assert drawn is not None
-    ledger.record(
-        SamplesRecord(key=drawn.key, spec=drawn.spec, seconds=1.0, created=when, model=model.key, sha256="0" * 64)
-    )
+    trained(first.jobs[3], store)
+    trained(first.jobs[4], store, kept=False)  # its weights are gone, and it was never drawn from
+    trained(first.jobs[5], store, kept=False)
+    drawn(first.jobs[5], store)
     assert plan(both, store=store).trained == 1  # job 5 lacks a score of its weights, which are gone
-    loss = first.jobs[5].scores["heldout_loss"]
-    ledger.record(ScoreRecord(key=loss.key, spec=loss.spec, seconds=1.0, created=when, subject=model.key, value=0.5))
+    loss, model = first.jobs[5].scores["heldout_loss"], first.jobs[5].model.key
+    made: dict[str, Any] = {"seconds": 1.0, "created": WHEN, "subject": model, "value": 0.5}
+    Ledger(store).record(ScoreRecord(key=loss.key, spec=loss.spec, **made))
     assert plan(both, store=store).trained == 2
+
+
+def test_what_was_tidied_away_is_trained_again_and_the_plan_says_so(store: Store) -> None:
+    both = Study.model_validate(BOTH)
+    first = plan(both, store=store)
+    weights = [trained(first.jobs[i], store) for i in (3, 4)]
+    images = drawn(first.jobs[3], store)
+    assert plan(both, store=store).trained == 2
+    store.delete(f"samples/{images}.safetensors")
+    assert plan(both, store=store).trained == 2  # drawn again, from its weights
+    store.delete(f"models/{weights[1]}.safetensors")
+    assert plan(both, store=store).trained == 1

@@ -1,89 +1,18 @@
-"""What an evaluation lacks, what it takes, and that nothing is made up where nothing was measured."""
+"""What an evaluation takes, and that nothing is made up where nothing was measured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from infra.ledger import ModelRecord, SamplesRecord, ScoreRecord
-from tasks.evaluate.jobs import Job
-from tasks.plan.chain import chain, properties_of
+from infra.ledger import ModelRecord
+from tasks.plan.lacking import Lack, whole
 from tasks.preview.prices import rates
 from tasks.preview.types import Measured, Storage
-from tasks.preview.work import Held, Lack, add_up, lacking, whole
-from tasks.recipe import Recipe, model_recipe
-from tasks.study import Study
-
-PRUNED = Recipe("pruned", {"reference": "r", "ratio": 0.5})
-OTHER = Recipe("pruned", {"reference": "r", "ratio": 0.25})
-MADE: dict[str, Any] = {"created": "2026-01-01T00:00:00+00:00", "provenance": {"device": "cpu"}}
-WEIGHTS, IMAGES = "a" * 64, "b" * 64
-NOTHING = Held({}, {}, {}, frozenset(), frozenset())
-
-
-def study(**sections: dict[str, Any]) -> Study:
-    fields: dict[str, Any] = {
-        "properties": {"names": ["heldout_loss", "colourfulness"]},
-        "execution": {"device": "cpu"},
-    }
-    return Study(**{**fields, **sections})
-
-
-def job(wanted: Study, members: tuple[str, ...] = ("f1", "f2"), pruned: Recipe = PRUNED, seed: int = 0) -> Job:
-    model = model_recipe(pruned, members, wanted, seed)
-    statistics = dict.fromkeys(wanted.properties.names)
-    samples, scores = chain(model, wanted, properties_of(wanted), statistics, seed)
-    return Job(tuple(range(len(members))), members, "design", seed, model, samples, scores)
-
-
-def held(*jobs: Job, scored: tuple[str, ...] = ("heldout_loss", "colourfulness"), device: str = "cpu") -> Held:
-    """A ledger in which these jobs are done: 10 s of training, 4 s of drawing, 2 s a score."""
-    made: dict[str, Any] = {**MADE, "provenance": {"device": device}}
-    models, samples, scores = {}, {}, {}
-    for j in jobs:
-        models[j.model.key] = ModelRecord(**made, key=j.model.key, spec=j.model.spec, sha256=WEIGHTS, seconds=10)
-        if j.samples is not None:
-            key = j.samples.key
-            samples[key] = SamplesRecord(
-                **made, key=key, spec=j.samples.spec, model=j.model.key, sha256=IMAGES, seconds=4
-            )
-        for name in scored:
-            r = j.scores[name]
-            scores[r.key] = ScoreRecord(**made, key=r.key, spec=r.spec, subject=r.spec["subject"], value=1.0, seconds=2)
-    return Held(models, samples, scores, frozenset({WEIGHTS}), frozenset({IMAGES}))
-
-
-def test_of_what_nothing_is_there_everything_is_lacking_and_the_empty_coalition_is_not_trained() -> None:
-    assert lacking(job(study()), NOTHING) == whole(job(study()))
-    assert lacking(job(study(), ()), NOTHING) == Lack(True, False, True, ("heldout_loss", "colourfulness"))
-
-
-@pytest.mark.parametrize(
-    ("scored", "weights", "images", "expected"),
-    [
-        (("colourfulness",), True, True, Lack(False, False, False, ("heldout_loss",))),
-        (("heldout_loss",), True, True, Lack(False, False, False, ("colourfulness",))),
-        (("heldout_loss",), False, True, Lack(False, False, False, ("colourfulness",))),  # kept images are enough
-        (("heldout_loss",), True, False, Lack(False, False, True, ("colourfulness",))),  # drawn from kept weights
-        (("heldout_loss",), False, False, Lack(True, True, True, ("colourfulness",))),
-        (("colourfulness",), False, True, Lack(True, True, False, ("heldout_loss",))),
-    ],
-)
-def test_what_was_removed_from_the_store_is_made_again_only_where_it_is_needed(
-    scored: tuple[str, ...], weights: bool, images: bool, expected: Lack
-) -> None:
-    there = held(job(study()), scored=scored)
-    there = replace(there, weights=there.weights if weights else set(), images=there.images if images else set())
-    assert lacking(job(study()), there) == expected
-
-
-def test_weights_that_were_not_kept_are_not_there() -> None:
-    there = held(job(study()), scored=("colourfulness",))
-    models = {key: record.model_copy(update={"kept": False}) for key, record in there.models.items()}
-    assert lacking(job(study()), replace(there, models=models)) == Lack(True, True, False, ("heldout_loss",))
+from tasks.preview.work import add_up
+from tests.plan.chained import MADE, NOTHING, OTHER, PRUNED, WEIGHTS, held, job, study
 
 
 def test_nothing_measured_nothing_said() -> None:
