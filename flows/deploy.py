@@ -74,7 +74,7 @@ def _main(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if not answers(api_url()):
         raise ServerError(
-            f"no Prefect API answers at {api_url()}; start one (`make stack`, `make ui`), or set PREFECT_API_URL to yours"
+            f"no Prefect API answers at {api_url()}; start one, or set PREFECT_API_URL to yours; `make stack` does all of it"
         )
     os.environ.update(environment())  # before Prefect is imported: it reads its settings once
     import httpx

@@ -1,20 +1,29 @@
-"""`make ui`: the Prefect server with all runs so far, and `attribute` served, so that it can be started from the form."""
+"""`make ui`: the Prefect server with all runs so far, and the flows served, so that they can be started from their forms.
+
+What is served runs on this machine, below this process. What `make deploy` has given to a work pool of the same server is
+left to it: serving it too would take it away from the pool, and pause it in the end.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from infra.server import ServerError, end_on_terminate, environment, running_server, ui_url
 from infra.study_file import StudyFileError, load_preset
 from tasks.study import Study
 
+if TYPE_CHECKING:
+    from prefect.deployments.runner import RunnerDeployment
+
 PRESETS = Path("deployments/studies")
 
 
 def main() -> int:
-    """Serve every preset as a deployment of `attribute` until interrupted."""
+    """Serve every preset as a deployment of `attribute` and of `validate-data`, and `collect-garbage`, until interrupted."""
     end_on_terminate()
     try:
         studies = [load_preset(path, Study) for path in sorted(PRESETS.glob("*.yaml"))]
@@ -35,16 +44,45 @@ def main() -> int:
 
 def _serve(studies: list[Study]) -> None:
     from prefect import serve
-    from prefect.deployments.runner import RunnerDeployment
 
+    ours = []
+    for name, deployment in deployments(studies).items():
+        if pool := _work_pool_of(name):
+            print(f"{name} is deployed to the work pool {pool}, and not served here", flush=True)
+        else:
+            ours.append(deployment)
+    if ours:
+        serve(*ours)
+    else:
+        signal.pause()
+
+
+def deployments(studies: list[Study]) -> dict[str, RunnerDeployment]:
+    """What is served, by name: each study to be run and to be checked, and keeping house."""
     from flows.attribute import attribute
+    from flows.collect_garbage import collect_garbage
+    from flows.validate_data import validate_data
 
-    deployments = []
-    for study in studies:
-        deployment = attribute.to_deployment(name=study.name, parameters={"study": study.model_dump(mode="json")})
-        assert isinstance(deployment, RunnerDeployment)  # called synchronously, it is no coroutine
-        deployments.append(deployment)
-    serve(*deployments)
+    made = {
+        f"{flow.name}/{study.name}": flow.to_deployment(
+            name=study.name, parameters={"study": study.model_dump(mode="json")}, tags=["credit"]
+        )
+        for study in studies
+        for flow in (attribute, validate_data)
+    }
+    made[f"{collect_garbage.name}/store"] = collect_garbage.to_deployment(name="store", tags=["credit"])
+    return {name: cast("RunnerDeployment", each) for name, each in made.items()}  # called synchronously: no coroutines
+
+
+def _work_pool_of(deployment: str) -> str | None:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        with get_client(sync_client=True) as client:
+            return client.read_deployment_by_name(deployment).work_pool_name
+    except ObjectNotFound:
+        return None
 
 
 if __name__ == "__main__":

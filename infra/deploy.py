@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import DeploymentFilter
+from prefect.client.schemas.objects import DeploymentStatus
 from prefect.client.schemas.responses import DeploymentResponse
 
 from infra.prefect_file import PROJECT_DIR
@@ -38,25 +39,55 @@ def deploy_all(
         The deployments as they are on the server now, by name ("flow/deployment"), in the file's order.
 
     Raises:
-        DeployError: if `prefect deploy` fails, or a deployment is not there afterwards or misses a parameter.
+        DeployError: if somebody serves one of them without a work pool, `prefect deploy` fails, or a deployment came out
+            otherwise than the file says.
     """
     before = _read(client, wanted)
+    _refuse_served(before)
     try:
         _prefect_deploy(prefect_file, project_dir)
     finally:
         _switch_schedules(client, before, _read(client, wanted))
     after = _read(client, wanted)
-    for entry in wanted:
-        found = after.get(_key(entry))
-        if found is None:
-            raise DeployError(f"prefect deploy said that all went well, and there is no deployment {_key(entry)}")
-        if lost := (entry.get("parameters") or {}).keys() - found.parameters.keys():
-            raise DeployError(
-                f"{prefect_file}: {entry['entrypoint']} '{entry['name']}' was deployed without its parameters "
-                f"{', '.join(sorted(lost))}: what they refer to, such as {{{{ id.study }}}}, came out of no build step"
-            )
+    wrong = [text for entry in wanted for text in _differences(client, entry, after.get(_key(entry)))]
+    if wrong:
+        raise DeployError("\n".join([f"{prefect_file} was deployed, and not as it was meant:", *wrong]))
     in_order = [after[_key(entry)] for entry in wanted]
     return {f"{client.read_flow(each.flow_id).name}/{each.name}": each for each in in_order}
+
+
+def _refuse_served(before: Mapping[Key, DeploymentResponse]) -> None:
+    """Whoever serves a deployment would go on taking its runs from the work pool, and pause it in the end."""
+    served = [
+        name
+        for (_, name), d in before.items()
+        if d.work_pool_name is None and d.status == DeploymentStatus.READY and not d.paused
+    ]
+    if served:
+        raise DeployError(
+            f"deployments of the same name ({', '.join(sorted(set(served)))}) are being served on this Prefect server, by "
+            "`make ui` perhaps: end that first. If nothing serves them any more, try again in a minute"
+        )
+
+
+def _differences(
+    client: SyncPrefectClient, entry: Mapping[str, Any], found: DeploymentResponse | None
+) -> Iterator[str]:
+    """What Prefect left out, or kept without ever using it, of a deployment; it says nothing of either."""
+    where = f"- {entry['entrypoint']} '{entry['name']}'"
+    if found is None:
+        yield f"{where} is not there"
+        return
+    for name in sorted((entry.get("parameters") or {}).keys() - found.parameters.keys()):
+        yield f"{where}: parameter '{name}' is missing; what it refers to came out of no build step"
+    taken = (found.parameter_openapi_schema or {}).get("properties", {})
+    for name in sorted(found.parameters.keys() - taken):
+        yield f"{where}: its flow takes no parameter '{name}'; it takes {', '.join(taken) or 'none'}"
+    if found.job_variables:
+        pool = client.read_work_pool(str(found.work_pool_name))
+        variables = pool.base_job_template["variables"]["properties"]
+        for name in sorted(found.job_variables.keys() - variables):
+            yield f"{where}: a {pool.type} work pool has no variable '{name}'; it has {', '.join(sorted(variables))}"
 
 
 def _prefect_deploy(prefect_file: Path, project_dir: str) -> None:

@@ -75,11 +75,8 @@ def make_pools(
                 f"type. Either deploy to it as it is (--pools {pool.type}), or, when no run is in it, delete it "
                 f"(prefect work-pool delete {pool.name}) and run this again"
             )
-    made = []
-    for name in POOLS:
-        limit = _limit(there[name], gpus, count_gpus) if name == GPU_POOL else None
-        made.append(_make(client, name, kind, there[name], templates[name], limit))
-    return made
+    limits = {CPU_POOL: None, GPU_POOL: _limit(there[GPU_POOL], gpus, count_gpus)}
+    return [_make(client, name, kind, there[name], templates[name], limits[name]) for name in POOLS]
 
 
 def _limit(pool: WorkPool | None, gpus: int | None, count_gpus: Callable[[], int]) -> int:

@@ -1,0 +1,147 @@
+"""deployments/prefect.yaml against the flows and presets it names, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.steps.core import run_steps
+from prefect.flows import Flow, load_flow_from_entrypoint
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.templating import apply_values
+
+from flows.presets import preset
+from flows.serve import deployments as served
+from infra.job_templates import KINDS, job_template
+from infra.pools import CPU_POOL, GPU_POOL, QUEUES
+from infra.prefect_file import read_prefect_file
+from infra.study_file import StudyFileError, load_preset
+from tasks.study import Study
+
+FILE = Path("deployments/prefect.yaml")
+PRESETS = sorted(Path("deployments/studies").glob("*.yaml"))
+DEPLOYMENTS = read_prefect_file(FILE)
+SENT = ("prepare-epoch", "evaluate-shard")  # by `attribute`, which gives them all their parameters
+
+
+def flow_of(deployment: dict[str, Any]) -> Flow[Any, Any]:
+    return load_flow_from_entrypoint(deployment["entrypoint"])
+
+
+def parameters_of(deployment: dict[str, Any]) -> dict[str, Any]:
+    """As `prefect deploy` has them: its own code runs the build steps and fills them in."""
+    outputs = asyncio.run(run_steps(deployment.get("build") or []))
+    return dict(apply_values(deployment.get("parameters") or {}, outputs))
+
+
+def name_of(deployment: dict[str, Any]) -> str:
+    return f"{deployment['entrypoint'].partition(':')[2].replace('_', '-')}/{deployment['name']}"
+
+
+each_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=name_of)
+
+
+def test_what_people_and_drivers_start_is_deployed_where_it_belongs() -> None:
+    pools = {f"{flow_of(each).name}/{each['name']}": each["work_pool"]["name"] for each in DEPLOYMENTS}
+    assert pools == {
+        "attribute/openmoji": CPU_POOL,
+        "attribute/openmoji-tiny": CPU_POOL,
+        "validate-data/openmoji": CPU_POOL,
+        "collect-garbage/store": CPU_POOL,
+        "prepare-epoch/gpu": GPU_POOL,
+        "evaluate-shard/gpu": GPU_POOL,
+    }
+    sent_to = Study().execution.deployment
+    assert all(f"{flow}/{sent_to}" in pools for flow in SENT)
+
+
+@each_deployment
+def test_parameters_are_what_the_flow_takes(deployment: dict[str, Any]) -> None:
+    flow, parameters = flow_of(deployment), parameters_of(deployment)
+    assert parameters.keys() == (deployment.get("parameters") or {}).keys()
+    schema = parameter_schema(flow)
+    assert parameters.keys() <= schema.properties.keys()
+    if flow.name in SENT:
+        assert not parameters
+    else:
+        assert set(schema.required) <= parameters.keys()
+        flow.validate_parameters(parameters)
+
+
+@each_deployment
+def test_a_parameter_that_the_flow_does_not_know_would_be_seen_by_this(deployment: dict[str, Any]) -> None:
+    flow = flow_of(deployment)
+    if flow.name not in SENT:
+        with pytest.raises(Exception, match="delet"):
+            flow.validate_parameters({**parameters_of(deployment), "delet": True})
+
+
+@each_deployment
+def test_a_deployed_study_is_its_preset_but_works_in_the_pool(deployment: dict[str, Any]) -> None:
+    parameters = parameters_of(deployment)
+    if "study" in parameters:
+        study = load_preset(Path("deployments/studies") / f"{deployment['name']}.yaml", Study)
+        work_pool = study.execution.model_copy(update={"mode": "work_pool"})
+        assert Study.model_validate(parameters["study"]) == study.model_copy(update={"execution": work_pool})
+        assert study.execution.mode != "work_pool"
+
+
+@each_deployment
+def test_queues_are_those_that_are_made_and_the_limit_is_the_pools(deployment: dict[str, Any]) -> None:
+    pool = deployment["work_pool"]
+    assert pool["work_queue_name"] in ({"default"} if pool["name"] == CPU_POOL else QUEUES)
+    assert "concurrency_limit" not in deployment
+    assert deployment["description"] and deployment["tags"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@each_deployment
+def test_job_variables_are_known_to_every_kind_of_pool(deployment: dict[str, Any], kind: str) -> None:
+    pool = deployment["work_pool"]
+    variables = job_template(kind, pool["name"])["variables"]["properties"]
+    assert set(pool.get("job_variables") or {}) <= set(variables)
+
+
+def test_garbage_is_listed_weekly_once_somebody_switches_it_on() -> None:
+    (deployment,) = (each for each in DEPLOYMENTS if each.get("schedules"))
+    (schedule,) = deployment["schedules"]
+    assert name_of(deployment) == "collect-garbage/store"
+    assert schedule["active"] is False and schedule["slug"] == "weekly"
+    CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
+    minute, hour, day, month, weekday = schedule["cron"].split()
+    assert (day, month) == ("*", "*") and weekday.isdigit() and minute.isdigit() and hour.isdigit()
+    assert "parameters" not in schedule and signature(flow_of(deployment).fn).parameters["delete"].default is False
+
+
+def test_the_flows_are_found_where_they_are_when_they_run_not_where_they_were_deployed() -> None:
+    (step,) = yaml.safe_load(FILE.read_text())["pull"]
+    assert step == {"prefect.deployments.steps.set_working_directory": {"directory": "{{ $PROJECT_DIR }}"}}
+
+
+def test_prefect_puts_the_whole_study_in_for_the_placeholder() -> None:
+    study = preset(str(PRESETS[0]))["study"]
+    assert apply_values({"study": "{{ my-study.study }}"}, {"my-study": {"study": study}}) == {"study": study}
+    assert study.keys() == Study.model_fields.keys()
+
+
+def test_a_preset_changed_by_a_build_step_is_checked() -> None:
+    assert preset(str(PRESETS[0]), ["estimation.budget=9"])["study"]["estimation"]["budget"] == 9
+    with pytest.raises(StudyFileError, match=r"execution\.mode"):
+        preset(str(PRESETS[0]), ["execution.mode=cloud"])
+    with pytest.raises(StudyFileError, match=r"openmoji\.yaml"):  # it says what is there
+        preset("deployments/studies/none.yaml")
+
+
+def test_the_ui_serves_each_preset_to_be_run_and_to_be_checked_and_keeping_house() -> None:
+    studies = [load_preset(path, Study) for path in PRESETS]
+    made = served(studies)
+    flows = ("attribute", "validate-data")
+    assert set(made) == {f"{flow}/{study.name}" for flow in flows for study in studies} | {"collect-garbage/store"}
+    for study in studies:
+        for flow in flows:
+            assert Study.model_validate((made[f"{flow}/{study.name}"].parameters or {})["study"]) == study
