@@ -1,8 +1,8 @@
 """`python -m tests.check_same_credits STORE STUDY STORE STUDY`: do two statements give everybody the same credits?
 
-CI compares the smallest preset, run by itself, with the same run through work pools and a bucket. Looks at the newest statement
-of each; prints one line; exits with 1 and the first difference unless credits, intervals, shares, ranks and the values of
-all evaluations are the same numbers, to the last bit.
+CI compares the smallest preset, run by itself, with the same run through work pools and a bucket. Looks at the newest
+statement of each; prints one line; exits with 1 and the first difference unless credits, intervals, shares, ranks and the
+values of all evaluations are the same numbers, to the last bit.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ def check_same(first: Store, study: str, second: Store, other: str) -> str:
         FileNotFoundError, StoreError: if one of them is not there.
     """
     one, two = _newest(first, study), _newest(second, other)
-    credits = [_table(store, f"{folder}/credits.parquet") for store, folder in ((first, one), (second, two))]
-    _same(*(frame.set_index("contributor").sort_index() for frame in credits))
-    written = [store.read(f"{folder}/credits.csv") for store, folder in ((first, one), (second, two))]
-    assert sorted(written[0].splitlines()) == sorted(written[1].splitlines()), "credits.csv differs"
-    evaluations = [_table(store, f"{folder}/evaluations.parquet") for store, folder in ((first, one), (second, two))]
-    _same(*(_by_coalition(frame) for frame in evaluations))
+    places = ((first, one), (second, two))
+    credits = [_table(store, f"{folder}/credits.parquet") for store, folder in places]
+    _same(credits[0], credits[1], by=["contributor"])
+    written = [sorted(store.read(f"{folder}/credits.csv").splitlines()) for store, folder in places]
+    assert written[0] == written[1], "credits.csv differs, and credits.parquet does not"
+    evaluations = [_what_came_out(_table(store, f"{folder}/evaluations.parquet")) for store, folder in places]
+    _same(evaluations[0], evaluations[1], by=["role", "seed", "draws", "members"])
     return (
         f"{first.where(one)} and {second.where(two)}: {len(credits[0])} contributors, {len(evaluations[0])} evaluations, "
         "the same numbers"
@@ -47,29 +48,22 @@ def _table(store: Store, key: str) -> pd.DataFrame:
     return pd.read_parquet(io.BytesIO(store.read(key)))
 
 
-def _by_coalition(evaluations: pd.DataFrame) -> pd.DataFrame:
-    """By who was in, under which seed; without what depends on the machine."""
-    kept = [name for name in evaluations if not any(str(name).endswith(word) for word in HOW_IT_WENT)]
-    frame = evaluations[kept].copy()
+def _what_came_out(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """Without what depends on the machine and on what the ledger knew before."""
+    frame = evaluations[[name for name in evaluations if not str(name).endswith(HOW_IT_WENT)]].copy()
     frame["members"] = [", ".join(sorted(members)) for members in frame["members"]]
-    return frame.set_index(["role", "seed", "draws", "members"]).sort_index()
+    return frame
 
 
-def _same(first: pd.DataFrame, second: pd.DataFrame) -> None:
-    for what, one, two in (("columns", first.columns, second.columns), ("rows", first.index, second.index)):
-        assert sorted(map(str, one)) == sorted(map(str, two)), (
-            f"{what} differ: {sorted(set(map(str, one)) ^ set(map(str, two)))}"
-        )
-    for name in first.columns:
-        one, two = first[name], second[name]
-        differ = [row for row in one.index if not _equal(one.loc[row], two.loc[row])]
-        assert not differ, f"{name} of {differ[0]}: {one.loc[differ[0]]} and {two.loc[differ[0]]}"
-
-
-def _equal(one: object, two: object) -> bool:
-    if isinstance(one, pd.Series) or isinstance(two, pd.Series):  # rows of the same name, in any order
-        return sorted(map(str, one)) == sorted(map(str, two))  # type: ignore[call-overload]
-    return bool(one == two) or (pd.isna(one) and pd.isna(two))  # type: ignore[call-overload]
+def _same(first: pd.DataFrame, second: pd.DataFrame, by: list[str]) -> None:
+    odd = {str(name) for name in set(first) ^ set(second)}
+    assert not odd, f"columns differ: {', '.join(sorted(odd))}"
+    one, two = (frame.sort_values(by).reset_index(drop=True) for frame in (first, second))
+    assert len(one) == len(two), f"{len(one)} rows of {', '.join(by)}, and {len(two)}"
+    for name in [*by, *(name for name in one if name not in by)]:
+        for row, (left, right) in enumerate(zip(one[name].tolist(), two[name].tolist(), strict=True)):
+            same = (pd.isna(left) and pd.isna(right)) or (not (pd.isna(left) or pd.isna(right)) and left == right)
+            assert same, f"{name} of {' '.join(str(one[key][row]) for key in by)}: {left} and {right}"
 
 
 if __name__ == "__main__":
