@@ -62,7 +62,7 @@ def attribute(study: Study) -> str:
         reference = clock("train_reference", train_reference, study, partition, data, store)
         pruned = clock("prune", prune_reference, study, partition, data, reference, store)
         plan = clock("plan", plan_evaluations, study, partition, pruned[0], statistics, store)
-        with workers_for(study, partition, pixels, pruned[0], statistics, store) as workers:
+        with workers_for(study, partition, pixels, pruned[0], statistics, store, lease.check) as workers:
             while plan.unfinished:  # one round: evaluate, estimate, enough?
                 outcomes = clock("evaluate", evaluate_coalitions, study, plan, partition, workers, store)
                 results = clock("estimate", estimate_credits, study, partition, plan, outcomes)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
@@ -19,7 +20,6 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.client.schemas.objects import WorkPool as PrefectWorkPool
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
@@ -33,7 +33,18 @@ Say = Callable[[str], None]
 PATIENCE = 600.0  # seconds for which a server may be away
 UNTOUCHED = 60.0  # seconds after which a run that no worker takes is remarked upon
 PAGE = 200  # runs that the server tells of in one answer
-UNDER_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING)
+LONGEST_PENDING = (
+    3600.0  # seconds from a worker's taking a run to its first line: a cluster may have to get a machine first
+)
+UNDER_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A run that is under way: when it was sent (`time.monotonic`), and how long it may work."""
+
+    at: float
+    longest: float | None
 
 
 class WorkPool:
@@ -43,26 +54,23 @@ class WorkPool:
         deployment: "<flow>/<name>".
         queue: of the pool behind it.
         tags: of every run that is sent; a later run of the same study finds by them what was left behind.
+        most: runs at a time, where fewer are wanted than the pool has places for; 0 is no such wish.
 
     Raises:
         WorkPoolError: if there is no such deployment, or it has no work pool or no such queue.
     """
 
-    def __init__(self, deployment: str, queue: str, tags: Collection[str], say: Say) -> None:
+    def __init__(self, deployment: str, queue: str, tags: Collection[str], say: Say, most: int = 0) -> None:
         self.deployment, self.queue, self.tags = deployment, queue, list(tags)
-        self._say = say
-        self._flying: dict[UUID, float] = {}  # when each was sent
+        self._say, self._most = say, most
+        self._flying: dict[UUID, _Sent] = {}
         self._warned = time.monotonic()
         self.refresh()
 
     def refresh(self) -> None:
         """Look the deployment and its pool up again: how many places it has may have changed."""
-        with _client() as client:
-            self._found, pool, limit = _look_up(client, self.deployment, self.queue)
-            self.name = pool.name
-            limits = [each for each in (pool.concurrency_limit, limit) if each is not None]
-            online = sum(w.status == "ONLINE" for w in client.read_workers_for_work_pool(pool.name))
-        self.places = max(1, min(limits) if limits else online)
+        self._found, self.name, places = self._patiently(partial(_look_up, self.deployment, self.queue))
+        self.places = min(places, self._most or places)
 
     def __enter__(self) -> WorkPool:
         return self
@@ -70,15 +78,13 @@ class WorkPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self.cancel("the run that sent this has ended")
-        except (httpx.HTTPError, PrefectHTTPStatusError) as trouble:
-            if error is None:
-                raise
-            self._say(f"what is under way in the work pool could not be cancelled: {trouble}")
+        self.cancel("the run that sent this has ended")
 
-    def send(self, name: str, parameters: Mapping[str, Any]) -> str:
-        """Hand a run to the pool. Returns its id."""
+    def send(self, name: str, parameters: Mapping[str, Any], longest: float | None = None) -> str:
+        """Hand a run to the pool. Returns its id.
+
+        longest: seconds after whose working it is given up: it hangs, or its machine is gone, which nobody else notices.
+        """
         once = str(uuid4())  # a request whose answer was lost must not send the run a second time
         run = self._patiently(
             lambda: run_deployment(
@@ -92,7 +98,7 @@ class WorkPool:
             )
         )
         assert isinstance(run, FlowRun)  # called in a synchronous flow, it is no coroutine
-        self._flying[run.id] = time.monotonic()
+        self._flying[run.id] = _Sent(time.monotonic(), longest)
         return str(run.id)
 
     def ended(self) -> dict[str, Ended]:
@@ -102,10 +108,19 @@ class WorkPool:
         runs: list[FlowRun] = self._patiently(partial(self._read, list(self._flying)))
         found = {}
         for run in runs:
-            if run.state is not None and run.state.is_final():
-                del self._flying[run.id]
+            state = run.state
+            if state is None:
+                continue
+            if state.is_final():
                 starting = self._patiently(partial(_starting, run.id))
-                found[str(run.id)] = Ended(run.state.is_completed(), _said(run), starting)
+                died = state.is_crashed() and starting is not None
+                found[str(run.id)] = Ended(state.is_completed(), _said(run), starting, died)
+            elif (why := _given_up(run, self._flying[run.id].longest)) is not None:
+                self._patiently(partial(_cancel, run.id, why))
+                found[str(run.id)] = Ended(False, why, None, died=run.start_time is not None)
+            else:
+                continue
+            del self._flying[run.id]
         for lost in self._flying.keys() - {run.id for run in runs}:  # somebody deleted it
             del self._flying[lost]
             found[str(lost)] = Ended(False, "the flow run was deleted", None)
@@ -133,33 +148,32 @@ class WorkPool:
 
     def cancel(self, why: str) -> None:
         """Ask all runs that are under way to end; `ended` tells when they have."""
-        if not self._flying:
-            return
-        with _client() as client:
-            for run in self._flying:
-                _cancel(client, run, why)
+        troubles = []
+        for run in self._flying:  # each is tried, whatever becomes of the others: they cost money
+            try:
+                _cancel(run, why)
+            except (httpx.HTTPError, PrefectHTTPStatusError) as trouble:
+                troubles.append(f"{run}: {trouble}")
+        if troubles:
+            self._say(f"{len(troubles)} runs could not be cancelled, cancel them in the UI: {'; '.join(troubles)}")
 
     def cancel_left_behind(self) -> int:
         """Cancel what an earlier sender with the same tags left behind when it was killed. Returns how many."""
-        wanted = FlowRunFilter.model_validate(
-            {
-                "deployment_id": {"any_": [self._found.id]},
-                "tags": {"all_": self.tags},
-                "state": {"type": {"any_": UNDER_WAY}},
-            }
-        )
-        with _client() as client:
-            left = [run.id for run in client.read_flow_runs(flow_run_filter=wanted) if run.id not in self._flying]
+        wanted = FlowRunFilter.model_validate({"tags": {"all_": self.tags}, "state": {"type": {"any_": UNDER_WAY}}})
+        why, asked = "the run that sent this was killed, and another one has begun", set[UUID]()
+        while True:  # what is cancelled is no longer under way, so each page is a new one
+            found: list[FlowRun] = self._patiently(partial(_runs, wanted))
+            left = {run.id for run in found} - self._flying.keys() - asked
+            if not left:
+                return len(asked)
             for run in left:
-                _cancel(client, run, "the run that sent this was killed, and another one has begun")
-        return len(left)
+                self._patiently(partial(_cancel, run, why))
+            asked |= left
 
     def _read(self, ids: list[UUID]) -> list[FlowRun]:
         runs: list[FlowRun] = []
-        with _client() as client:
-            for first in range(0, len(ids), PAGE):
-                wanted = FlowRunFilter.model_validate({"id": {"any_": ids[first : first + PAGE]}})
-                runs += client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
+        for first in range(0, len(ids), PAGE):
+            runs += _runs(FlowRunFilter.model_validate({"id": {"any_": ids[first : first + PAGE]}}))
         return runs
 
     def _remark_untouched(self, runs: list[FlowRun]) -> None:
@@ -168,13 +182,12 @@ class WorkPool:
         untouched = [
             run
             for run in runs
-            if run.state is not None and run.state.is_scheduled() and now - self._flying[run.id] > UNTOUCHED
+            if run.state is not None and run.state.is_scheduled() and now - self._flying[run.id].at > UNTOUCHED
         ]
         if not untouched or now - self._warned < UNTOUCHED:
             return
         self._warned = now
-        with _client() as client:
-            online = sum(w.status == "ONLINE" for w in client.read_workers_for_work_pool(self.name))
+        online = self._patiently(partial(_online, self.name))
         self._say(
             f"{len(untouched)} runs wait for a worker of the work pool '{self.name}', queue '{self.queue}', for more than "
             f"{UNTOUCHED:.0f} s; {online} workers are online"
@@ -208,34 +221,58 @@ def _client() -> Iterator[SyncPrefectClient]:
         yield client
 
 
-def _look_up(
-    client: SyncPrefectClient, deployment: str, queue: str
-) -> tuple[DeploymentResponse, PrefectWorkPool, int | None]:
-    """The deployment, its pool, and the queue's own limit."""
+def _look_up(deployment: str, queue: str) -> tuple[DeploymentResponse, str, int]:
+    """The deployment, the name of its pool, and how many runs can go on there at a time."""
     remedy = "run `make deploy`, or name another one in execution.deployment"
-    try:
-        found = client.read_deployment_by_name(deployment)
-    except ObjectNotFound:
-        raise WorkPoolError(
-            f"execution.mode is 'work_pool', and this Prefect server has no deployment '{deployment}': {remedy}"
-        ) from None
-    if found.work_pool_name is None:
-        raise WorkPoolError(f"the deployment '{deployment}' has no work pool: {remedy}")
-    try:
-        limit = client.read_work_queue_by_name(queue, work_pool_name=found.work_pool_name).concurrency_limit
-    except ObjectNotFound:
-        raise WorkPoolError(
-            f"the work pool '{found.work_pool_name}' has no queue '{queue}': run `make deploy`, or choose another "
-            "execution.queue"
-        ) from None
-    return found, client.read_work_pool(found.work_pool_name), limit
+    with _client() as client:
+        try:
+            found = client.read_deployment_by_name(deployment)
+        except ObjectNotFound:
+            raise WorkPoolError(
+                f"execution.mode is 'work_pool', and this Prefect server has no deployment '{deployment}': {remedy}"
+            ) from None
+        name = found.work_pool_name
+        if name is None:
+            raise WorkPoolError(f"the deployment '{deployment}' has no work pool: {remedy}")
+        try:
+            of_queue = client.read_work_queue_by_name(queue, work_pool_name=name).concurrency_limit
+        except ObjectNotFound:
+            raise WorkPoolError(
+                f"the work pool '{name}' has no queue '{queue}': run `make deploy`, or choose another execution.queue"
+            ) from None
+        limits = [limit for limit in (client.read_work_pool(name).concurrency_limit, of_queue) if limit is not None]
+    return found, name, max(1, min(limits) if limits else _online(name))
 
 
-def _cancel(client: SyncPrefectClient, run: UUID, why: str) -> None:
-    try:
-        client.set_flow_run_state(run, Cancelling(message=why))
-    except ObjectNotFound:
-        return  # deleted meanwhile
+def _online(pool: str) -> int:
+    """Workers that look for work in a pool."""
+    with _client() as client:
+        return sum(worker.status == "ONLINE" for worker in client.read_workers_for_work_pool(pool))
+
+
+def _runs(wanted: FlowRunFilter) -> list[FlowRun]:
+    """One page of runs."""
+    with _client() as client:
+        return client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
+
+
+def _cancel(run: UUID, why: str) -> None:
+    with _client() as client:
+        try:
+            client.set_flow_run_state(run, Cancelling(message=why))
+        except ObjectNotFound:
+            return  # deleted meanwhile
+
+
+def _given_up(run: FlowRun, longest: float | None) -> str | None:
+    """Why a run is no longer waited for, if it is not."""
+    assert run.state is not None
+    now = datetime.now(UTC)
+    if run.state.is_pending() and (now - run.state.timestamp).total_seconds() > LONGEST_PENDING:
+        return f"a worker took it, and it did not begin within {LONGEST_PENDING / 60:.0f} min"
+    if longest is not None and run.state.is_running() and (now - run.state.timestamp).total_seconds() > longest:
+        return f"it did not end within {longest / 60:.0f} min: it hangs, or its machine is gone"
+    return None
 
 
 def _starting(run: UUID) -> float | None:

@@ -15,8 +15,10 @@ class Ended:
 
     said: its last state, for people.
     starting: seconds from a worker's taking it to its first line of code; None if it did not get there.
+    died: whether it ended in the middle of its work, killed or hanging; not if it refused, was cancelled, or never began.
     """
 
     completed: bool
     said: str
     starting: float | None
+    died: bool = False

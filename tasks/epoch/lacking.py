@@ -8,7 +8,7 @@ from tasks.evaluate.statistics import recorded_statistics, usable_property
 from tasks.model.pipeline import pipeline_digests
 from tasks.model.pruned import pruned_is_stored
 from tasks.model.reference import reference_is_stored
-from tasks.model.shown import recorded_shown
+from tasks.model.shown import was_shown
 from tasks.recipe import Recipe, pruned_recipe, reference_recipe
 from tasks.study import Study
 
@@ -31,6 +31,6 @@ def lacking(study: Study, data: Recipe, store: Store) -> tuple[str, ...]:
     made = ledger.get(ModelRecord, pruned.key)
     if made is None or not pruned_is_stored(made, store):
         missing.append("the pruned model")
-    if recorded_shown(study, reference, store) is None:
+    if not was_shown(study, reference, store):
         missing.append("images of the reference model")
     return tuple(missing)

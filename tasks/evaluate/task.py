@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import task_run
 from prefect.states import Completed, State
 
-from infra.ledger import Ledger
+from infra.ledger import Ledger, LedgerConflict
 from infra.store import Store
 from tasks.evaluate.failures import TooManyFailures, check_failures
 from tasks.evaluate.jobs import Job, Outcome, Setting
@@ -58,7 +58,12 @@ def _worth_retrying(task: Any, run: Any, state: State[Any]) -> bool:
     """A dead worker or an absent store may be better next time; an error in the code will not."""
     try:
         state.result()
-    except (WorkerDied, WorkerUnavailable, OSError):
+    except (
+        WorkerDied,
+        WorkerUnavailable,
+        LedgerConflict,
+        OSError,
+    ):  # a conflict: somebody else made it at the same time
         return True
     except Exception:
         return False
@@ -88,9 +93,10 @@ def workers_for(
     pruned: Recipe,
     statistics: Mapping[str, str | None],
     store: Store,
+    still_ours: Callable[[], None],
 ) -> Workers:
     """The workers of a run, to be opened with `with`: each starts when it is first needed, and stays through all rounds.
-    Those of a work pool are there already, and are sent shards."""
+    Those of a work pool are there already, and are sent shards. still_ours: raises if the study's lease was lost."""
     setting = Setting(
         store_url=store.url,
         study=study,
@@ -101,7 +107,7 @@ def workers_for(
         statistics=dict(statistics),
     )
     if study.execution.mode == "work_pool":
-        return ShardedPool(setting, store, get_run_logger().info)
+        return ShardedPool(setting, store, get_run_logger().info, still_ours)
     return open_workers(setting)
 
 
@@ -148,15 +154,22 @@ def evaluate_coalitions(
 
 def evaluate_jobs(
     study: Study, jobs: Sequence[Job], contributors: int, workers: Evaluates, store: Store
-) -> list[Outcome]:
-    """The outcomes of a shard's jobs, in their order. A job that fails does not end the shard: the driver decides."""
-    outcomes: dict[int, Outcome] = {}
-    work = Here(jobs, deque(range(len(jobs))), workers, store, contributors, study.execution.retries)
+) -> tuple[list[Outcome], str | None]:
+    """The outcomes of a shard's jobs, in their order, up to the first that raises in spite of its retries; and why it did.
+    A failure that is on record is an outcome."""
+    outcomes: list[Outcome] = []
+    run = evaluate_coalition.with_options(retries=study.execution.retries)
     bar = _Bar(f"shard-{study.name}", f"A shard of {len(jobs)} evaluations.", len(jobs), 0)
-    for position, outcome in work.outcomes():
-        outcomes[position] = outcome
-        bar.move(len(outcomes), f"{sum(o.cached for o in outcomes.values())} from the ledger", jobs[position], outcome)
-    return [outcomes[i] for i in range(len(jobs))]
+    for position, job in enumerate(jobs):
+        try:
+            outcome = run.submit(job, _label(job, position, contributors), workers, store).result()
+        except Exception as error:  # the driver decides what becomes of it
+            get_run_logger().exception("evaluation %d of %d raised; the shard ends here", position + 1, len(jobs))
+            return outcomes, f"{type(error).__name__}: {error}"
+        assert isinstance(outcome, Outcome)
+        outcomes.append(outcome)
+        bar.move(len(outcomes), f"{sum(o.cached for o in outcomes)} from the ledger", job, outcome)
+    return outcomes, None
 
 
 class Here:
@@ -198,9 +211,14 @@ class _Bar:
 
     def __init__(self, key: str, description: str, total: int, done: int) -> None:
         self._total, self._before, self._started = total, done, time.monotonic()
-        artifact = create_progress_artifact(progress=100.0 * done / total, key=key, description=description)
-        assert isinstance(artifact, UUID)  # called in a synchronous flow, it is no coroutine
-        self._artifact = artifact
+        self._artifact: UUID | None = None
+        try:
+            artifact = create_progress_artifact(progress=100.0 * done / total, key=key, description=description)
+        except Exception as error:
+            get_run_logger().warning("there is no progress in the Prefect UI: %s", error)
+        else:
+            assert isinstance(artifact, UUID)  # called in a synchronous flow, it is no coroutine
+            self._artifact = artifact
 
     def move(self, done: int, found: str, job: Job, outcome: Outcome) -> None:
         """One more is done. found: how many of them were there already, in words."""
@@ -214,6 +232,8 @@ class _Bar:
             clock(left),
             _summary(job, outcome),
         )
+        if self._artifact is None:
+            return
         try:
             update_progress_artifact(self._artifact, progress=100.0 * done / self._total)
         except Exception as error:

@@ -25,6 +25,11 @@ def shown_recipe(study: Study, reference: Recipe) -> Recipe:
     return samples_recipe(reference, study.model_copy(update={"sampling": few}), study.coalition.seed)
 
 
+def was_shown(study: Study, reference: Recipe, store: Store) -> bool:
+    """Whether the images were ever drawn; what was tidied away since can be drawn anywhere."""
+    return Ledger(store).get(SamplesRecord, shown_recipe(study, reference).key) is not None
+
+
 def recorded_shown(study: Study, reference: Recipe, store: Store) -> np.ndarray | None:
     """The images, uint8 [32, r, r, 3], if they were drawn before and are still there."""
     record = Ledger(store).get(SamplesRecord, shown_recipe(study, reference).key)
@@ -44,7 +49,8 @@ def obtain_shown(study: Study, reference: Recipe, record: ModelRecord, store: St
     if known is not None:
         return known
     recipe, ledger, started = shown_recipe(study, reference), Ledger(store), time.monotonic()
-    device = device_of(study.execution.device)
+    # Who drives a work pool may have no card, and draws them here only if they were tidied away.
+    device = device_of("auto" if study.execution.mode == "work_pool" else study.execution.device)
     unet, schedule = load_reference(record, store, study.model.resolution)
     images = sample(
         unet,
@@ -56,10 +62,10 @@ def obtain_shown(study: Study, reference: Recipe, record: ModelRecord, store: St
         seed=study.sampling.seed,
         device=device,
     )
+    digest = store.save_named_by_content("samples", {"images": images})
     if (
         ledger.get(SamplesRecord, recipe.key) is None
-    ):  # what was tidied away may come out otherwise, and is only a picture
-        digest = store.save_named_by_content("samples", {"images": images})
+    ):  # tidied away, it may come out otherwise now; it is only a picture
         ledger.record(
             SamplesRecord(
                 key=recipe.key,

@@ -1,9 +1,9 @@
 """Send shards while places are free, gather what comes back, send again what was lost.
 
-A shard evaluates its jobs in order and the ledger has each as soon as it is done. So when a shard ends without a report
-(killed, out of memory, evicted), the first job that the ledger does not know was the one under way: it alone is blamed, and
-all that are left are sent again. A job that was blamed too often has failed; shards that end one after another without a
-single evaluation mean that the pool is at fault, and end the run.
+A shard evaluates its jobs in order, the ledger has each as soon as it is done, and a job that raises ends its shard. So when
+a shard comes back incomplete, the first job that is missing is the one at fault, if any is: it is blamed if it raised, or if
+the shard died in the middle of its work. Blamed too often, it has failed. All others are sent again. Shards that end one
+after another without a single evaluation mean that the pool is at fault, and end the run.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from tasks.evaluate.shards.sizing import Pace
 from tasks.progress import clock
 
 Say = Callable[[str], None]
+HANGS_AFTER = 5.0  # times the measured seconds of a shard's evaluations …
+HANGS_AT_LEAST = 1800.0  # … and so many seconds besides: the card may be another one, its files may have to be fetched
 ENDING_SECONDS = 120.0  # how long cancelled shards may take to end
 SAY_EVERY = 60.0  # seconds between lines about the shards under way
 Recall = Callable[[Sequence[Job]], Mapping[int, Outcome]]
@@ -31,12 +33,16 @@ class Sends(Protocol):
 
     places: int
 
-    def send(self, name: str, parameters: Mapping[str, str]) -> str:
-        """Hand a run over. Returns its id."""
+    def send(self, name: str, parameters: Mapping[str, str], longest: float | None = None) -> str:
+        """Hand a run over. Returns its id. longest: seconds after whose working it is given up."""
         ...
 
     def ended(self) -> Mapping[str, Ended]:
         """The runs that have ended since this was last asked."""
+        ...
+
+    def refresh(self) -> None:
+        """Look again how many places there are."""
         ...
 
     def finished_tasks(self) -> int:
@@ -55,7 +61,8 @@ class Dispatch:
         jobs, waiting: all jobs of the round, and the positions of those to do; whoever empties it ends the round early.
         common: parameters of every shard beside its own digest.
         recall: what the ledger has of some jobs, by position among them.
-        retries: how often a job may be blamed for the end of its shard before it counts as failed.
+        retries: how often a job may be blamed for the end of its shard and be sent again.
+        still_ours: asked before anything is sent; raises if another run has taken the study over.
         poll: seconds between looks at the pool.
     """
 
@@ -71,12 +78,13 @@ class Dispatch:
         retries: int,
         pace: Pace,
         say: Say,
+        still_ours: Callable[[], None],
         poll: float,
     ) -> None:
         self.jobs, self.waiting, self.pool, self.store = jobs, waiting, pool, store
         self.flying: dict[str, tuple[str, tuple[int, ...]]] = {}
         self._common, self._recall, self._retries = common, recall, retries
-        self._pace, self._say, self._poll = pace, say, poll
+        self._pace, self._say, self._still_ours, self._poll = pace, say, still_ours, poll
         self._blamed: Counter[int] = Counter()
         self._fruitless = self._sent = 0
         self._ending: float | None = None  # since when we have given up
@@ -118,6 +126,7 @@ class Dispatch:
         if now - self._said < SAY_EVERY:
             return
         self._said = now
+        self.pool.refresh()
         done = min(self.pool.finished_tasks(), self.under_way)
         left = len(self.waiting) + self.under_way - done
         each = self._pace.each
@@ -128,12 +137,15 @@ class Dispatch:
         )
 
     def _send(self) -> None:
+        self._still_ours()
         size = self._pace.size(len(self.waiting), self.pool.places)
         positions = tuple(self.waiting.popleft() for _ in range(size))
         shard = save_shard([self.jobs[i] for i in positions], self.store)
         self._sent += 1
         name = f"shard-{self._sent:04d}-of-{size}-evaluations"
-        run = self.pool.send(name, {**self._common, "shard": shard})
+        # What nobody else notices: a machine that is gone, a card that hangs.
+        longest = None if self._pace.each is None else HANGS_AFTER * size * self._pace.each + HANGS_AT_LEAST
+        run = self.pool.send(name, {**self._common, "shard": shard}, longest)
         self.flying[run] = shard, positions
         self._say(f"sent {name}; {len(self.flying)} of {self.pool.places} places are taken, {len(self.waiting)} wait")
 
@@ -142,32 +154,35 @@ class Dispatch:
         report = load_report(run, shard, len(positions), self.store)
         if report is not None:
             told, outcomes = report
-            computed = sum(not outcome.cached for outcome in outcomes)
             starting = None if end.starting is None else end.starting + told.loading
-            self._pace.note(told.working, computed, starting)
-            self._fruitless = 0
-            yield from zip(positions, outcomes, strict=True)
-            return
-        found = self._recall([self.jobs[i] for i in positions])
+            self._pace.note(told.working, sum(not outcome.cached for outcome in outcomes), starting)
+            found = dict(enumerate(outcomes))
+            at_fault, why = told.stopped is not None, f"{told.stopped}"
+        else:
+            found = dict(self._recall([self.jobs[i] for i in positions]))
+            at_fault, why = end.died, f"its worker ended in the middle of it ({end.said})"
         left = [position for i, position in enumerate(positions) if i not in found]
-        self._fruitless = 0 if found else self._fruitless + 1
-        if self._ending is None:
-            self._say(
-                f"a shard of {len(positions)} evaluations ended without a report ({end.said}); {len(found)} of them are in "
-                f"the ledger, {len(left)} are sent again"
-            )
         yield from ((positions[i], outcome) for i, outcome in found.items())
-        if self._ending is not None or not left:
-            return
-        if self._fruitless > self._retries:
+        if not left:
+            self._fruitless = 0
+        elif self._ending is None:
+            yield from self._again(left, len(found), at_fault, why if at_fault else end.said, run)
+
+    def _again(self, left: list[int], found: int, at_fault: bool, why: str, run: str) -> Iterator[tuple[int, Outcome]]:
+        """Send what is left of a shard again, and the job that broke it off too, unless that happened too often."""
+        self._say(f"a shard ended early after {found} evaluations, {len(left)} are sent again: {why}")
+        self._fruitless = 0 if found else self._fruitless + 1
+        # One bad machine is always the first to be free again; the others must have had their chance.
+        if self._fruitless > max(self._retries, self.pool.places):
             raise WorkPoolError(
-                f"{self._fruitless} shards ended one after another without a single evaluation; the last one: {end.said}. "
+                f"{self._fruitless} shards ended one after another without a single evaluation; the last one: {why}. "
                 f"Its flow run {run} has the log. Start the study again when the cause is removed: nothing is lost"
             )
-        blamed = left[0]
-        self._blamed[blamed] += 1
-        if self._blamed[blamed] > self._retries:
-            left = left[1:]
-            why = f"the worker ended {self._blamed[blamed]} times in the middle of it; the last time: {end.said}"
-            yield blamed, Outcome(failures=dict.fromkeys(self.jobs[blamed].scores, why))
-        self.waiting.extendleft(reversed(left))
+        if at_fault:
+            blamed = left[0]
+            self._blamed[blamed] += 1
+            if self._blamed[blamed] > self._retries:
+                left = left[1:]
+                said = f"tried {self._blamed[blamed]} times; the last time: {why}"
+                yield blamed, Outcome(failures=dict.fromkeys(self.jobs[blamed].scores, said))
+        self.waiting.extend(left)

@@ -81,6 +81,7 @@ class Report(Message):
     """What one flow run made of a shard.
 
     loading: seconds from its first line of code to its first evaluation. working: of all evaluations together.
+    outcomes: of the first jobs, in their order; of all of them, unless it stopped. stopped: why the next one raised.
     """
 
     shard: Digest
@@ -88,6 +89,7 @@ class Report(Message):
     loading: float = Field(ge=0)
     working: float = Field(ge=0)
     outcomes: tuple[OutcomeMessage, ...]
+    stopped: str | None = None
 
 
 M = TypeVar("M", bound=Message)
@@ -169,7 +171,15 @@ def load_shard(digest: str, store: Store) -> tuple[Job, ...]:
 
 
 def save_report(
-    run: str, shard: str, outcomes: Sequence[Outcome], *, worker: str, loading: float, working: float, store: Store
+    run: str,
+    shard: str,
+    outcomes: Sequence[Outcome],
+    *,
+    worker: str,
+    loading: float,
+    working: float,
+    store: Store,
+    stopped: str | None = None,
 ) -> None:
     """Put down what became of a shard's jobs, in their order. run: id of the flow run, which reports once."""
     messages = tuple(
@@ -183,7 +193,7 @@ def save_report(
         )
         for outcome in outcomes
     )
-    report = Report(shard=shard, worker=worker, loading=loading, working=working, outcomes=messages)
+    report = Report(shard=shard, worker=worker, loading=loading, working=working, outcomes=messages, stopped=stopped)
     store.write(_report(run), canonical_json(report.model_dump(mode="json")))
 
 
@@ -198,7 +208,8 @@ def load_report(run: str, shard: str, jobs: int, store: Store) -> tuple[Report, 
         found = _parse(key, store.read(key, limit=LARGEST), Report, store)
     except FileNotFoundError:
         return None
-    if found.shard != shard or len(found.outcomes) != jobs:
+    whole = len(found.outcomes) == jobs if found.stopped is None else len(found.outcomes) < jobs
+    if found.shard != shard or not whole:
         raise StoreError(f"{store.where(key)} is not about the shard {shard[:12]}… of {jobs} evaluations")
     return found, [Outcome(o.values, o.failures, o.seconds, o.trained, o.sampled, o.scored) for o in found.outcomes]
 

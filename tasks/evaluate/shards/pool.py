@@ -27,9 +27,9 @@ class ShardedPool:
         WorkPoolError: on entering, if there is no such deployment, pool or queue.
     """
 
-    def __init__(self, setting: Setting, store: Store, say: Say) -> None:
+    def __init__(self, setting: Setting, store: Store, say: Say, still_ours: Callable[[], None]) -> None:
         self.setting, self.store = setting, store
-        self._say = say
+        self._say, self._still_ours = say, still_ours
         self._pace = Pace(target=setting.study.execution.shard_minutes * 60)
 
     def __enter__(self) -> ShardedPool:
@@ -38,7 +38,6 @@ class ShardedPool:
             self._say(
                 f"{left} shards of an earlier run that was killed are cancelled; what they finished is in the ledger"
             )
-        self._fit()
         return self
 
     def __exit__(
@@ -51,17 +50,12 @@ class ShardedPool:
         """Shards that can go on at a time."""
         return self._pool.places
 
-    def _fit(self) -> None:
-        """The study may want fewer shards at a time than the pool has places for."""
-        self._pool.places = min(self._pool.places, self.setting.study.execution.workers or self._pool.places)
-
     def dispatch(self, jobs: Sequence[Job], waiting: deque[int], known: Sequence[Outcome], recall: Recall) -> Dispatch:
         """One round. known: outcomes that are there already; they tell how long an evaluation takes, at first."""
         if self._pace.each is None:
             took = [seconds for outcome in known if (seconds := sum(outcome.seconds.values())) > 0]
             self._pace.each = median(took) if took else None
         self._pool.refresh()
-        self._fit()
         study = self.setting.study
         return Dispatch(
             jobs,
@@ -73,6 +67,7 @@ class ShardedPool:
             retries=study.execution.retries,
             pace=self._pace,
             say=self._say,
+            still_ours=self._still_ours,
             poll=min(10.0, max(1.0, self._pace.target / 60)),
         )
 
@@ -84,4 +79,5 @@ class ShardedPool:
 def open_pool(flow: str, study: Study, store: Store, say: Say) -> WorkPool:
     """The work pool behind the deployment of `flow` that a study names. Raises WorkPoolError if there is none."""
     tags = (f"study:{study.name}", f"store:{sha256(store.url.encode())[:12]}")
-    return WorkPool(f"{flow}/{study.execution.deployment}", study.execution.queue, tags, say)
+    execution = study.execution
+    return WorkPool(f"{flow}/{execution.deployment}", execution.queue, tags, say, execution.workers)

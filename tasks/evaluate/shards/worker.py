@@ -21,7 +21,7 @@ from tasks.study import Study
 
 log = logging.getLogger(__name__)
 
-EvaluateJobs = Callable[[Study, Sequence[Job], int, Evaluates, Store], list[Outcome]]
+EvaluateJobs = Callable[[Study, Sequence[Job], int, Evaluates, Store], tuple[list[Outcome], str | None]]
 MakeWorkers = Callable[[Setting, int], Evaluates]
 
 
@@ -59,10 +59,16 @@ def open_shard(setting: str, shard: str, store: Store) -> Shard:
     """The shard of this digest, from the store.
 
     Raises:
-        FileNotFoundError, StoreError: if it is not there, damaged, or of another version.
+        StoreError: if it is not there, damaged, or of another version.
     """
     began = time.monotonic()
-    return Shard(shard, load_setting(setting, store), load_shard(shard, store), began)
+    try:
+        return Shard(shard, load_setting(setting, store), load_shard(shard, store), began)
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"the work that was sent is not in {store.url} as this worker sees it ({error}): compare AWS_ENDPOINT_URL_S3 "
+            "here with that of the machine of `attribute`; buckets of two servers may have the same name"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -83,11 +89,15 @@ def evaluate(
     run: str,
     make_workers: MakeWorkers = InProcess,
 ) -> list[Outcome]:
-    """Evaluate all jobs, and report under `run`, the flow run's id. Nobody reads half a report: one that is not there means
-    that the ledger is asked for what was finished."""
+    """Evaluate the jobs, and report under `run`, the flow run's id. Nobody reads half a report: one that is not there means
+    that the ledger is asked for what was finished.
+
+    evaluate_jobs stops at the first job that raises: after an error of a card nothing that this process computes can be
+    trusted to work, so the rest is for another one.
+    """
     workers = make_workers(shard.setting, card)
     ready = time.monotonic()
-    outcomes = evaluate_jobs(shard.study, shard.jobs, shard.setting.ownership.shape[1], workers, store)
+    outcomes, stopped = evaluate_jobs(shard.study, shard.jobs, shard.setting.ownership.shape[1], workers, store)
     save_report(
         run,
         shard.digest,
@@ -96,5 +106,6 @@ def evaluate(
         loading=ready - shard.began,
         working=time.monotonic() - ready,
         store=store,
+        stopped=stopped,
     )
     return outcomes

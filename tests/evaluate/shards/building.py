@@ -74,12 +74,14 @@ class PoolHere:
 
     def __init__(self, store: Store, places: int, dies: Callable[[int, Sequence[Job]], int | None]) -> None:
         self.store, self.places, self._dies = store, places, dies
+        self.raises: str | None = None  # the model's key of a job that raises
+        self.begins = True  # whether a shard that is killed had begun to evaluate
         self.sent: list[tuple[str, tuple[Job, ...]]] = []
         self.most, self.evaluated = 0, 0
         self.cancelled: list[str] = []
         self._flying: dict[str, str] = {}
 
-    def send(self, name: str, parameters: Mapping[str, str]) -> str:
+    def send(self, name: str, parameters: Mapping[str, str], longest: float | None = None) -> str:
         run = str(uuid.uuid4())
         self.sent.append((name, load_shard(parameters["shard"], self.store)))
         self._flying[run] = parameters["shard"]
@@ -96,12 +98,25 @@ class PoolHere:
             return {run: Ended(False, "Cancelled", None)}
         mine = load_shard(shard, self.store)
         lives = self._dies(len(self.sent), mine)
-        outcomes = [do(job, self.store) for job in mine[:lives]]
+        until = next((i for i, job in enumerate(mine) if job.model.key == self.raises), None)
+        outcomes = [do(job, self.store) for job in mine[: lives if until is None else until]]
         self.evaluated += len(outcomes)
         if lives is not None and lives < len(mine):
-            return {run: Ended(False, "Crashed: code -9", None)}
-        save_report(run, shard, outcomes, worker="here", loading=0.1, working=0.5 * len(outcomes), store=self.store)
+            return {run: Ended(False, "Crashed: code -9", 2.0, died=self.begins)}
+        save_report(
+            run,
+            shard,
+            outcomes,
+            worker="here",
+            loading=0.1,
+            working=0.5 * len(outcomes),
+            store=self.store,
+            stopped=None if until is None else "RuntimeError: CUDA error",
+        )
         return {run: Ended(True, "Completed", 2.0)}
+
+    def refresh(self) -> None:
+        pass
 
     def finished_tasks(self) -> int:
         return 0

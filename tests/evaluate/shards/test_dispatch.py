@@ -39,6 +39,7 @@ def dispatch(
         retries=retries,
         pace=Pace(target=target),
         say=said.append,
+        still_ours=lambda: None,
         poll=0.0,
     )
 
@@ -87,19 +88,56 @@ def test_the_evaluation_that_kills_its_worker_fails_after_its_retries_and_the_ot
     said: list[str] = []
     pool = PoolHere(Store(str(tmp_path)), 2, dies)
     found = dict(dispatch(asked, pool, said, retries=2).outcomes())
-    assert found[17].failures == {
-        "worth": "the worker ended 3 times in the middle of it; the last time: Crashed: code -9"
-    }
+    why = "tried 3 times; the last time: its worker ended in the middle of it (Crashed: code -9)"
+    assert found[17].failures == {"worth": why}
     assert all(found[i].values == {"worth": worth(asked[i])} for i in range(30) if i != 17)
     assert pool.evaluated == 29
-    assert sum("ended without a report" in line for line in said) == 3
+    assert sum("a shard ended early" in line for line in said) == 3
 
 
 def test_a_pool_that_never_evaluates_anything_ends_the_run_and_says_where_to_look(tmp_path: Path) -> None:
     pool = PoolHere(Store(str(tmp_path)), 1, lambda number, shard: 0)
-    with pytest.raises(WorkPoolError, match=r"3 shards ended one after another .* Crashed: code -9.*has the log"):
+    with pytest.raises(WorkPoolError, match=r"3 shards ended one after another .*Crashed: code -9.*has the log"):
         list(dispatch(jobs(30), pool, [], retries=2).outcomes())
     assert len(pool.sent) == 3
+
+
+def test_an_evaluation_that_raises_ends_its_shard_and_fails_after_its_retries_with_its_own_reason(
+    tmp_path: Path,
+) -> None:
+    asked, said = jobs(20), list[str]()
+    pool = PoolHere(Store(str(tmp_path)), 2, lives)
+    pool.raises = asked[11].model.key
+    found = dict(dispatch(asked, pool, said, retries=1).outcomes())
+    assert found[11].failures == {"worth": "tried 2 times; the last time: RuntimeError: CUDA error"}
+    assert all(found[i].values == {"worth": worth(asked[i])} for i in range(20) if i != 11)
+    assert pool.evaluated == 19
+
+
+def test_shards_that_never_began_blame_no_evaluation_and_other_machines_get_their_chance(tmp_path: Path) -> None:
+    asked = jobs(30)
+    bad = iter([True, True, True])  # one machine that refuses whatever it is given, until somebody mends it
+
+    def dies(number: int, shard: Sequence[Job]) -> int | None:
+        return 0 if next(bad, False) else None
+
+    pool = PoolHere(Store(str(tmp_path)), 4, dies)
+    pool.begins = False
+    found = dict(dispatch(asked, pool, [], retries=0).outcomes())
+    assert not any(outcome.failures for outcome in found.values()) and len(found) == 30
+
+
+def test_a_run_that_lost_its_study_to_another_one_sends_nothing_more(tmp_path: Path) -> None:
+    pool = PoolHere(Store(str(tmp_path)), 2, lives)
+    work = dispatch(jobs(5), pool, [])
+
+    def lost() -> None:
+        raise RuntimeError("another run has taken over")
+
+    work._still_ours = lost
+    with pytest.raises(RuntimeError, match="taken over"):
+        list(work.outcomes())
+    assert not pool.sent
 
 
 def test_giving_up_cancels_what_is_under_way_sends_nothing_more_and_keeps_what_came_back(tmp_path: Path) -> None:
