@@ -2,8 +2,8 @@
 
 A worker of a process pool starts runs, and knows nothing of cards. So each run takes a lock on a file named by the card, and
 holds it for as long as its process lives: the system gives it back when the process ends, however it ends. Workers that were
-given cards of their own (CUDA_VISIBLE_DEVICES, a container, a pod) see only those, and share the same locks, because a card
-has the same name whoever looks at it.
+given cards of their own (CUDA_VISIBLE_DEVICES, a container, a pod) see only those. A card has the same name whoever looks at
+it, but locks are shared only by runs of one user with one folder for temporary files: others need cards of their own.
 """
 
 from __future__ import annotations

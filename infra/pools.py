@@ -3,8 +3,8 @@
     credit-cpu   drivers: `attribute`, `validate-data`, `collect-garbage`
     credit-gpu   evaluations; no more at a time than there are GPUs; queue `urgent` goes before `nightly`
 
-A pool's job template is code (infra/templates) and is replaced; its limit, whether it is paused, and queues that others made
-are left as they are found.
+A pool's job template is code (infra/templates) and is replaced; the defaults of its variables that somebody set, its limit,
+whether it is paused, and queues that others made are left as they are found.
 """
 
 from __future__ import annotations
@@ -66,7 +66,6 @@ def make_pools(
         PoolError: if a pool is there and of another kind. Then nothing has been changed.
         TemplateError: if the kind of pool has no such variable. Then nothing has been changed either.
     """
-    templates = {name: job_template(kind, name, settings.get(name)) for name in POOLS}
     there = {name: _read(client, name) for name in POOLS}
     for pool in there.values():
         if pool is not None and pool.type != kind:
@@ -75,6 +74,9 @@ def make_pools(
                 f"type. Either deploy to it as it is (--pools {pool.type}), or, when no run is in it, delete it "
                 f"(prefect work-pool delete {pool.name}) and run this again"
             )
+    templates = {
+        name: job_template(kind, name, {**_set_before(kind, there[name]), **settings.get(name, {})}) for name in POOLS
+    }
     limits = {CPU_POOL: None, GPU_POOL: _limit(there[GPU_POOL], gpus, count_gpus)}
     return [_make(client, name, kind, there[name], templates[name], limits[name]) for name in POOLS]
 
@@ -115,6 +117,23 @@ def _make(
     pool = client.read_work_pool(name)
     queues = {queue.name: queue.priority for queue in client.read_work_queues(work_pool_name=name)}
     return Made(name, pool.type, pool.concurrency_limit, dict(sorted(queues.items(), key=lambda q: q[1])), change)
+
+
+def _set_before(kind: str, pool: WorkPool | None) -> dict[str, Any]:
+    """Defaults of a pool's variables that somebody set, by an earlier `make deploy` or in the UI: the image, the nodes, the
+    store. They are the installation's, and a deployment that does not mention them does not mean to forget them."""
+    if pool is None:
+        return {}
+    ours = _defaults(job_template(kind, pool.name, None))
+    return {
+        name: value
+        for name, value in _defaults(pool.base_job_template).items()
+        if name in ours and value != ours[name] and value is not None
+    }
+
+
+def _defaults(template: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: field.get("default") for name, field in template["variables"]["properties"].items()}
 
 
 def _queues(client: SyncPrefectClient, pool: str) -> None:

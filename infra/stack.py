@@ -113,8 +113,13 @@ def _clear(files: Files, say: Say) -> bool:
 def _supervisor(plan: Plan) -> Iterator[Iterator[dict[str, object]]]:
     """Start it in the background; yields what it says. Left by an exception of ours, it is ended with all it has started."""
     described = {**dataclasses.asdict(plan), "folder": str(plan.folder), "root": str(plan.root)}
-    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
-    environment.setdefault("PREFECT_HOME", str(plan.folder / "prefect"))
+    # A person's own Prefect settings may name a server, a database or a password of another installation.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PREFECT_") or name.startswith("PREFECT_LOGGING_")
+    }
+    environment["PREFECT_HOME"] = str(plan.folder / "prefect")
     ours, theirs = os.pipe()
     with open_log(plan.files.logs / "stack.log") as log:
         process = subprocess.Popen(
