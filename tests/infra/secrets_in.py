@@ -9,7 +9,6 @@ from typing import Any
 _SECRET = re.compile(
     r"(password|passwd|auth_?string|secret_key|secret_?access_?key|access_key|token|api_?key|connection_?(url|string))$",
     re.I,
-    re.I,
 )
 # A value that only says where the secret comes from, or that there is none.
 _REFERENCE = re.compile(r"\$\{\w+(:\?[^}]*)?\}|\{\{ \w+ \}\}|")
