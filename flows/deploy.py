@@ -35,10 +35,15 @@ _PRESET = f"{preset.__module__}.{preset.__name__}"
 
 
 def main() -> int:
-    """Deploy; 0 if all is there as the file says, 2 if a preset is wrong, 1 for what else a person can mend."""
-    arguments = _parser().parse_args()
+    """Deploy as the command line says."""
     end_on_terminate()
-    return run(lambda: _main(arguments))
+    return deploy(sys.argv[1:])
+
+
+def deploy(command: Sequence[str]) -> int:
+    """Deploy; 0 if all is there as the file says, 2 if a preset is wrong, 1 for what else a person can mend."""
+    arguments = _parser().parse_args(command)
+    return run(lambda: _deploy(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,7 +75,7 @@ def _positive(text: str) -> int:
     return number
 
 
-def _main(arguments: argparse.Namespace) -> int:
+def _deploy(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if not answers(api_url()):
         raise ServerError(
@@ -83,10 +88,8 @@ def _main(arguments: argparse.Namespace) -> int:
 
     from infra.deploy import DeployError, deploy_all
     from infra.pools import make_pools
-    from infra.prefect_file import read_prefect_file
 
-    wanted = read_prefect_file(FILE)
-    _check_presets(wanted)
+    wanted = wanted_deployments(FILE)
     project = arguments.project_dir or (str(Path.cwd()) if arguments.pools == "process" else IN_IMAGE)
     try:
         with get_client(sync_client=True) as client:
@@ -115,6 +118,8 @@ def _settings(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
             f"CREDIT_STORE is not set, and {arguments.pools} runs do not share {store.url}; set it to a bucket, "
             "s3://bucket/prefix, which they all reach (docs/storage.md)"
         )
+    if arguments.project_dir and not Path(arguments.project_dir).is_absolute():
+        raise ValueError(f"--project-dir {arguments.project_dir}: write the whole path; workers stand elsewhere")
     if arguments.image and not in_containers:
         raise ValueError("--image is for --pools docker and kubernetes: processes run in no image")
     common = {name: os.environ[variable] for name, variable in _TOLD_TO_RUNS.items() if os.environ.get(variable)}
@@ -137,17 +142,28 @@ def _settings(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return settings
 
 
-def _check_presets(wanted: Sequence[dict[str, Any]]) -> None:
-    """Read every preset once, so that what is wrong with one is said without Prefect's traceback around it."""
+def wanted_deployments(path: Path) -> list[dict[str, Any]]:
+    """The deployments of a prefect.yaml. Every preset is read once, so that what is wrong with one is said without Prefect's
+    traceback around it.
+
+    Raises:
+        PrefectFileError: if it is the file that is wrong.
+        StudyFileError: naming deployment, preset and field.
+    """
+    from infra.prefect_file import read_prefect_file
+
+    wanted = read_prefect_file(path)
     for entry in wanted:
         build = entry.get("build") or []
         for step in [build] if isinstance(build, dict) else build:
-            for inputs in (dict(inputs) for name, inputs in step.items() if name == _PRESET):
-                inputs.pop("id", None)
-                try:
-                    preset(**inputs)
-                except StudyFileError as error:
-                    raise StudyFileError(f"{FILE}: {entry['entrypoint']} '{entry['name']}': {error}") from error
+            if _PRESET not in step:
+                continue
+            inputs = {name: value for name, value in step[_PRESET].items() if name != "id"}
+            try:
+                preset(**inputs)
+            except StudyFileError as error:
+                raise StudyFileError(f"{path}: {entry['entrypoint']} '{entry['name']}': {error}") from error
+    return wanted
 
 
 def _count_gpus(kind: str) -> int:
