@@ -61,7 +61,8 @@ def _main(arguments: argparse.Namespace) -> int:
         print(f"the run {how}. What it evaluated is kept: {page}", file=sys.stderr)
         return 130
     if not last.is_completed():
-        print(f"the run did not succeed, its state is {last.name}: {last.message}\nall of it: {page}", file=sys.stderr)
+        reason = (last.message or "it says nothing").partition("\n")[0]  # all of it has been in its log
+        print(f"the run did not succeed, its state is {last.name}: {reason}\nall of it: {page}", file=sys.stderr)
         return 1
     _show(study, begun, arguments.folder, state)
     return 0

@@ -38,6 +38,7 @@ from infra.stack_parts import (
 )
 from infra.stack_types import ONLINE, SETTLED, Plan, StackError
 
+SERVER_SECONDS = 300.0  # ten on a quiet machine
 DEPLOY_SECONDS = 300.0
 SETTLE_SECONDS = 90.0
 WORKER_SECONDS = 180.0
@@ -102,7 +103,7 @@ class Supervisor:
         os.environ[MARK] = mark(OBJECTS, plan.name, plan.folder)[MARK]  # inherited by the S3 server
         self._objects.start()
         self._say("the S3 server stores and returns objects")
-        self._wait("the Prefect server", lambda: server.answers(f"{plan.ui}/api"), server.START_SECONDS, prefect)
+        self._wait("the Prefect server", lambda: server.answers(f"{plan.ui}/api"), SERVER_SECONDS, prefect)
         self._say("the Prefect server answers")
         self._run("making work pools and deployments", list(plan.deploy), common, DEPLOY_SECONDS)
         workers = plan.workers_of_pools()
