@@ -48,7 +48,9 @@ def deploy(command: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m flows.deploy", description=__doc__)
-    parser.add_argument("--pools", choices=("process", "docker", "kubernetes"), default="process", help="type of both")
+    parser.add_argument(
+        "--pools", choices=("process", "docker", "kubernetes"), help="type of both; default: as they are, else process"
+    )
     parser.add_argument(
         "--gpus",
         type=_positive,
@@ -76,8 +78,10 @@ def _positive(text: str) -> int:
 
 
 def _deploy(arguments: argparse.Namespace) -> int:
+    there = answers(api_url())
+    arguments.pools = arguments.pools or (_kind_there() if there else None) or "process"
     settings = _settings(arguments)
-    if not answers(api_url()):
+    if not there:
         raise ServerError(
             f"no Prefect API answers at {api_url()}; start one, or set PREFECT_API_URL to yours; `make stack` does all of it"
         )
@@ -105,6 +109,24 @@ def _deploy(arguments: argparse.Namespace) -> int:
         raise ServerError(f"the Prefect API at {api_url()} stopped answering: {error!r}; run this again") from error
     _say(pools, deployments)
     return 0
+
+
+def _kind_there() -> str | None:
+    """The type of the work pools that are there already."""
+    os.environ.update(environment())  # before Prefect is imported: it reads its settings once
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    from infra.pools import GPU_POOL, kind_of
+
+    try:
+        with get_client(sync_client=True) as client:
+            return kind_of(client, GPU_POOL)
+    except PrefectHTTPStatusError as error:
+        raise ServerError(_refused(error.response.status_code, error)) from error
+    except httpx.TransportError as error:
+        raise ServerError(f"the Prefect API at {api_url()} stopped answering: {error!r}; run this again") from error
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:

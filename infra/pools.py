@@ -81,6 +81,12 @@ def make_pools(
     return [_make(client, name, kind, there[name], templates[name], limits[name]) for name in POOLS]
 
 
+def kind_of(client: SyncPrefectClient, name: str) -> str | None:
+    """The type of a work pool; None if there is none of this name."""
+    pool = _read(client, name)
+    return None if pool is None else pool.type
+
+
 def _limit(pool: WorkPool | None, gpus: int | None, count_gpus: Callable[[], int]) -> int:
     if gpus is not None:
         return gpus

@@ -211,6 +211,11 @@ class TestDeployed:
             assert defaults["image"] == "registry.example.org/credit:1" and defaults["networks"] == ["credit"]
             assert (defaults["credit_store"], defaults["s3_endpoint"]) == tuple(settings.values())
         assert variables[GPU_POOL]["shared_memory"] == "9g" != variables[CPU_POOL]["shared_memory"]
+        before = deployed.client.read_work_pool(GPU_POOL)
+        done = deployed.run("--gpus", "6", **settings)  # neither the type nor the image nor what was set is forgotten
+        after = deployed.client.read_work_pool(GPU_POOL)
+        assert done.returncode == 0 and after.concurrency_limit == 6, done.stdout + done.stderr
+        assert after.base_job_template == before.base_job_template
         there = deployed.deployments()
         assert {each.work_pool_name for each in there.values()} == {CPU_POOL, GPU_POOL}
         (step,) = there["evaluate-shard/gpu"].pull_steps or []
