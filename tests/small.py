@@ -26,11 +26,11 @@ def small_study(folder: Path, name: str = "small", **sections: dict[str, Any]) -
     fields: dict[str, Any] = {
         "data": {"url": str(folder)},
         "model": {
-            "resolution": 8, "channels": [8, 16], "norm_groups": 4, "train_steps": 30, "batch_size": 16,
+            "resolution": 8, "channels": [8, 16], "norm_groups": 4, "train_steps": 15, "batch_size": 16,
         },
-        "pruning": {"ratio": 0.5, "recovery_steps": 10},
-        "coalition": {"steps": 6, "batch_size": 16, "audit_coalitions": 2, "audit_seeds": [1], "retrain_steps": 8},
-        "sampling": {"steps": 3, "images": 24},
+        "pruning": {"ratio": 0.5, "recovery_steps": 5},
+        "coalition": {"steps": 3, "batch_size": 16, "audit_coalitions": 2, "audit_seeds": [1], "retrain_steps": 4},
+        "sampling": {"steps": 2, "images": 24},
         "properties": {"names": ["heldout_loss", "colourfulness"], "heldout_timesteps": 3},
         "estimation": {"budget": 16},
         "execution": {"mode": "inline"},

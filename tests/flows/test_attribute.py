@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from diffusers import DDPMPipeline
+from prefect.states import State
 
 from flows.attribute import attribute
 from infra.lease import Lease, LeaseHeld
@@ -19,6 +21,8 @@ from tasks.partition import DataError
 from tests.flows.reading import ledger, made, manifest, models, table
 from tests.small import DESIGNERS, EVALUATIONS, small_study
 
+LOSS = {"names": ["heldout_loss"]}
+AUDIT = 2  # coalitions repeated under another seed
 FILES = {"credits.parquet", "credits.csv", "evaluations.parquet", "manifest.json", "report.html"}
 
 
@@ -60,15 +64,14 @@ def test_the_same_study_again_trains_nothing_and_says_the_same(data: Path, finis
 
 
 def test_two_stores_give_the_same_numbers_whether_inline_or_in_processes(
-    data: Path, finished_store: Path, store: Store
+    finished_store: Path, in_processes: tuple[Store, State[Any]]
 ) -> None:
-    attribute(small_study(data, execution={"mode": "processes", "workers": 2}))
-    inline, processes = (table(s, "small", "evaluations.parquet") for s in (Store(str(finished_store)), store))
+    inline, processes = Store(str(finished_store)), in_processes[0]
+    here, there = table(inline, "small", "evaluations.parquet"), table(processes, "shown", "evaluations.parquet")
     for column in ("heldout_loss", "colourfulness", "model_key", "samples_key"):
-        assert inline[column].equals(processes[column])
-    assert table(store, "small", "credits.parquet").equals(
-        table(Store(str(finished_store)), "small", "credits.parquet")
-    )
+        assert here[column].equals(there[column])
+    assert not here["cached"].any() and not there["cached"].any()
+    assert table(inline, "small", "credits.parquet").equals(table(processes, "shown", "credits.parquet"))
 
 
 def test_another_name_for_the_study_reuses_everything(data: Path, finished: Store) -> None:
@@ -101,8 +104,9 @@ def test_a_given_pipeline_serves_as_reference_and_its_base_as_the_empty_coalitio
         name="from-base",
         model={"pretrained": folder, "pretrained_is": "base"},
         pruning={"ratio": 0},
-        coalition={"baseline": "base"},
-        properties={"names": ["heldout_loss"]},
+        coalition={"baseline": "base", "audit_coalitions": 0},
+        properties=LOSS,
+        estimation={"budget": 12},
     )
     attribute(study)
     evaluations = table(finished, "from-base", "evaluations.parquet")
@@ -115,16 +119,16 @@ def test_a_given_pipeline_serves_as_reference_and_its_base_as_the_empty_coalitio
 
 
 def test_retrained_coalitions_start_from_random_weights(data: Path, store: Store) -> None:
-    attribute(small_study(data, coalition={"mode": "retrain"}))
+    attribute(small_study(data, data={"only": DESIGNERS[:3]}, coalition={"mode": "retrain"}, properties=LOSS))
     keys = table(store, "small", "evaluations.parquet")["model_key"]
-    assert len(keys) == EVALUATIONS
+    assert len(keys) == 8 + AUDIT
     records = [record.decode() for key, record in ledger(store).items() if key.startswith("ledger/models")]
-    assert sum('"start":"random"' in record for record in records) == EVALUATIONS
+    assert sum('"start":"random"' in record for record in records) == 8 + AUDIT
 
 
 def test_the_papers_draw_counts_its_repeated_rows(data: Path, store: Store) -> None:
-    study = small_study(data, estimation={"budget": 24, "design": "kernelshap", "estimator": "kernelshap"})
-    attribute(study)
+    paper = {"budget": 24, "design": "kernelshap", "estimator": "kernelshap"}
+    attribute(small_study(data, data={"only": DESIGNERS[:3]}, properties=LOSS, estimation=paper))
     evaluations = table(store, "small", "evaluations.parquet")
     drawn = evaluations[evaluations["role"] != "audit"]
     assert drawn["draws"].sum() == 24 and not drawn["model_key"].duplicated().any()

@@ -2,80 +2,60 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, LogFilter, LogFilterFlowRunId
-from prefect.client.schemas.objects import Artifact
+from prefect.states import State
 from prefect.utilities.callables import parameter_schema
 
 from flows.attribute import attribute
 from infra.store import Store
+from tests.flows.seen import artifacts, flow_run_name, logged, task_runs
 from tests.small import DESIGNERS, EVALUATIONS, small_study
 
 
 @pytest.fixture(scope="module")
-def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One run of a study named `shown`, in processes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CREDIT_STORE", str(tmp_path_factory.mktemp("shown") / "store"))
-        study = small_study(data, name="shown", execution={"mode": "processes", "workers": 2})
-        return attribute(study, return_state=True)
+def finished(in_processes: tuple[Store, State[Any]]) -> State[Any]:
+    """The final state of the run of a study named `shown`, in processes."""
+    return in_processes[1]
 
 
-def artifacts(key: str) -> list[Artifact]:
-    async def read() -> list[Artifact]:
-        async with get_client() as client:
-            return await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-
-    return asyncio.run(read())
-
-
-def test_each_property_has_a_table_of_credits(finished: Any) -> None:
+def test_each_property_has_a_table_of_credits(finished: State[Any]) -> None:
     for name in ("heldout-loss", "colourfulness"):
         (artifact,) = artifacts(f"credits-shown-{name}")
         assert artifact.type == "table"
         assert {row["contributor"] for row in json.loads(str(artifact.data))} == set(DESIGNERS)
 
 
-def test_the_statement_is_a_page_with_plots_in_it(finished: Any) -> None:
+def test_the_statement_is_a_page_with_plots_in_it(finished: State[Any]) -> None:
     (artifact,) = artifacts("statement-shown")
     assert artifact.type == "markdown"
     assert str(artifact.data).count("data:image/") >= 2
 
 
-def test_progress_moves_to_the_end(finished: Any) -> None:
+def test_progress_moves_to_the_end(finished: State[Any]) -> None:
     (artifact,) = artifacts("evaluations-shown")
     assert artifact.type == "progress" and artifact.data == 100.0
     assert artifact.updated is not None and artifact.created is not None and artifact.updated > artifact.created
 
 
-def test_runs_are_named_after_what_they_do_and_evaluations_are_runs_of_their_own(finished: Any) -> None:
-    async def read() -> tuple[str, set[str]]:
-        async with get_client() as client:
-            run = await client.read_flow_run(finished.state_details.flow_run_id)
-            tasks = await client.read_task_runs(limit=200)
-            return run.name, {task.name for task in tasks if task.flow_run_id == run.id}
+def test_runs_are_named_after_what_they_do_and_evaluations_are_runs_of_their_own(finished: State[Any]) -> None:
+    assert flow_run_name(finished) == "attribute-shown"
+    steps = {"partition-shown", "train-reference-shown", "prune-reference-shown", "publish-shown"}
 
-    name, tasks = asyncio.run(read())
-    assert name == "attribute-shown"
-    assert {"partition-shown", "train-reference-shown", "prune-reference-shown", "publish-shown"} <= tasks
-    assert sum(task.startswith("evaluate-") for task in tasks) == EVALUATIONS
+    def evaluations(names: list[str]) -> int:
+        return sum(name.startswith("evaluate-") for name in names)
+
+    names = task_runs(finished, lambda names: steps <= set(names) and evaluations(names) == EVALUATIONS)
+    assert steps <= set(names) and evaluations(names) == EVALUATIONS
 
 
-def test_logs_say_how_far_it_is_and_what_came_out(finished: Any) -> None:
-    async def read() -> str:
-        async with get_client() as client:
-            run = finished.state_details.flow_run_id
-            logs = await client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run])), limit=200)
-            return "\n".join(log.message for log in logs)
-
-    text = asyncio.run(read())
-    assert f"{EVALUATIONS} of {EVALUATIONS} evaluations done" in text and "heldout_loss" in text
+def test_logs_say_how_far_it_is_and_what_came_out(finished: State[Any]) -> None:
+    last = f"{EVALUATIONS} of {EVALUATIONS} evaluations done"
+    text = logged(finished, last)
+    assert last in text and "heldout_loss" in text
 
 
 def test_the_form_has_descriptions_bounds_and_choices_for_every_field() -> None:

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
-from prefect.client.schemas.objects import Artifact
 
 from flows.attribute import attribute
 from infra.store import Store
 from tasks.study import Study
 from tests.flows.reading import latest, ledger, made, manifest, table
-from tests.flows.test_prefect_ui import artifacts
+from tests.flows.seen import artifacts, logged
 from tests.small import DESIGNERS, small_study
 
 AUDIT = 2
 EASY, HARD = {"budget": 16, "stop_width": 1e9}, {"budget": 14, "stop_width": 1e-12, "batch": 1}
 LOSS = {"names": ["heldout_loss"]}
-
-
-def rounds_seen(study: str) -> list[Artifact]:
-    """Versions of the artifact with a row a round, oldest first."""
-    return sorted(artifacts(f"estimation-{study}"), key=lambda a: str(a.created))
-
-
-def logged(state: Any) -> str:
-    async def read() -> str:
-        async with get_client() as client:
-            run = LogFilterFlowRunId(any_=[state.state_details.flow_run_id])
-            return "\n".join(log.message for log in await client.read_logs(LogFilter(flow_run_id=run), limit=200))
-
-    return asyncio.run(read())
 
 
 def test_a_goal_reached_early_leaves_budget_unspent_and_the_statement_says_so(data: Path, store: Store) -> None:
@@ -61,13 +43,14 @@ def test_a_goal_out_of_reach_ends_with_the_budget_and_a_larger_one_later_goes_on
     assert said["ending"]["reached"] is False
     assert any("The budget of 14 evaluations is spent and the stop rule is not satisfied" in n for n in said["notes"])
 
-    seen = rounds_seen("hard")
+    seen = artifacts("estimation-hard")  # a version a round
     assert [len(json.loads(str(a.data))) for a in seen] == [1, 2, 3]  # a row a round, as rounds go
     assert "heldout loss: widest 90 % interval" in json.loads(str(seen[-1].data))[0]
     assert seen[-1].description == said["ending"]["sentence"]
-    text = logged(state)
-    assert "round 3: 14 evaluations asked for so far, 1 new in this round" in text and "is wanted" in text
-    described = sorted(artifacts("evaluations-hard"), key=lambda a: str(a.created))[1].description
+    last = "round 3: 14 evaluations asked for so far, 1 new in this round"
+    text = logged(state, last)
+    assert last in text and "is wanted" in text
+    described = artifacts("evaluations-hard")[1].description
     assert described is not None and described.startswith("Round 2:") and "heldout_loss: the widest 90 %" in described
 
     before = ledger(store), made(store)

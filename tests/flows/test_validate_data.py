@@ -20,7 +20,7 @@ from infra.lease import Lease
 from infra.store import Store
 from tasks.partition import DataError
 from tests.flows.reading import manifest, table
-from tests.flows.test_prefect_ui import artifacts
+from tests.flows.seen import artifacts
 from tests.small import DESIGNERS, EVALUATIONS, small_study
 
 
@@ -34,7 +34,7 @@ def test_a_study_that_never_ran_is_told_what_it_takes_and_leaves_no_trace(data: 
     found = validate_data(small_study(data))
     assert not Path(store.url).exists()
     assert [c["name"] for c in found.contributors] == list(DESIGNERS)
-    assert found.reference.state == "is trained, 30 steps" and not found.pruned.is_there
+    assert found.reference.state == "is trained, 15 steps" and not found.pruned.is_there
     assert found.statistics_missing == ("heldout_loss",)
     assert (found.asked, found.cached, found.most.evaluations) == (EVALUATIONS, 0, EVALUATIONS)
     assert found.most.trainings == EVALUATIONS - 1  # the empty coalition is drawn

@@ -46,6 +46,7 @@ def reply(status: str, kind: str, body: str) -> bytes:
     return f"HTTP/1.0 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
+@pytest.mark.servers
 @pytest.mark.slow
 def test_a_server_is_started_answers_is_used_again_and_is_gone_afterwards(port: int, tmp_path: Path) -> None:
     log = tmp_path / "log/server.log"
