@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,21 +80,21 @@ def end_members(folder: Path, say: Say, *, stack: str | None = None, parts: Coll
             _end_runs(folder, stack, say)
         heads = _heads(_of(folder, stack, part))
         _ask(heads)
-        psutil.wait_procs(heads, timeout=patience)
+        _wait(heads, patience)
         # Of those that its first process left behind, and of what they have started meanwhile.
-        left = _of(folder, stack, part)
+        left = _left(ours, folder, stack, part)
         if left and rest:
             _ask(left)
-            psutil.wait_procs(left, timeout=rest)
-            left = _of(folder, stack, part)
+            _wait(left, rest)
+            left = _left(ours, folder, stack, part)
         if left:
             say(f"{people} did not end in time and {'was' if len(left) == 1 else 'were'} killed ({_numbers(left)})")
         for _ in range(5):  # one may have started another at that very moment
             for process in left:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
-            psutil.wait_procs(left, timeout=5)
-            left = _of(folder, stack, part)
+            _wait(left, 5)
+            left = _left(ours, folder, stack, part)
             if not left:
                 break
     return [member.process.pid for member in members(folder, stack) if member.part in parts]
@@ -116,11 +117,17 @@ def _end_runs(folder: Path, stack: str | None, say: Say) -> None:
             return
         say(f"ending: flow runs ({_numbers(runs)})")
         _ask(runs)
-        psutil.wait_procs(runs, timeout=RUN_SECONDS)
+        _wait(runs, RUN_SECONDS)
 
 
 def _of(folder: Path, stack: str | None, part: str) -> list[psutil.Process]:
     return [member.process for member in members(folder, stack) if member.part == part]
+
+
+def _left(known: list[psutil.Process], folder: Path, stack: str | None, part: str) -> list[psutil.Process]:
+    """What still runs of a part. A process loses its environment a moment before its sockets, so those that were known are
+    asked themselves."""
+    return [process for process in {*known, *_of(folder, stack, part)} if _runs(process)]
 
 
 def _heads(processes: list[psutil.Process]) -> list[psutil.Process]:
@@ -138,6 +145,21 @@ def _ask(processes: list[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.terminate()
+
+
+def _wait(processes: list[psutil.Process], seconds: float) -> None:
+    """Wait until they have ended. One that only waits for its parent to notice has: not every container has a process that
+    does that for orphans."""
+    deadline = time.monotonic() + seconds
+    while any(_runs(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _numbers(processes: list[psutil.Process]) -> str:

@@ -24,16 +24,11 @@ QUIET = 60.0  # seconds after which earlier deaths no longer count
 LONGEST_PAUSE = 60.0
 # A person waits for a local stack, and its server has nothing else to do.
 _PROMPT = {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_WORKER_HEARTBEAT_SECONDS": "10"}
-_NOT_OURS = ("PREFECT_API_KEY", "PREFECT_PROFILE", "PREFECT_API_URL")
 
 
 def environment_of(plan: Plan, objects: S3Server) -> dict[str, str]:
     """What flows and workers of a stack find: its Prefect server, its store, and nothing of a person's own for either."""
-    inherited = {
-        name: value
-        for name, value in server.environment().items()
-        if not name.startswith("AWS_") and name not in _NOT_OURS
-    }
+    inherited = {name: value for name, value in server.environment().items() if not name.startswith("AWS_")}
     return {
         **_PROMPT,
         "OMP_NUM_THREADS": "1",  # one process a core beats one with a thread on each: tasks.model.threads

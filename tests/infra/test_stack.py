@@ -51,9 +51,8 @@ def wait(until: Callable[[], Any], what: str, seconds: float = 240) -> Any:
 
 
 @pytest.fixture
-def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+def plan(tmp_path: Path) -> Plan:
     """A stack that is not started."""
-    monkeypatch.delenv("PREFECT_HOME", raising=False)
     return Plan(tmp_path, ROOT, *free_ports(), workers=1, deploy=DEPLOY)
 
 
@@ -61,8 +60,8 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plan, State]]:
     """A stack that is up. The last test of this file ends it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PREFECT_HOME", raising=False)
         patch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # a person's own, which is not meant
+        patch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "sqlite+aiosqlite:////nowhere/of.db")
         patch.setenv("AWS_ACCESS_KEY_ID", "a-person's-own")
         plan = Plan(tmp_path_factory.mktemp("stack"), ROOT, *free_ports(), workers=1, deploy=DEPLOY)
         try:
@@ -199,15 +198,15 @@ def test_it_ends_with_its_runs_and_started_again_it_has_everything_and_ends_with
     for part in (GUARD, SUPERVISOR):
         for process in processes(plan, part):
             process.kill()
-    assert not stack.status(plan.folder)[0]
+    wait(lambda: not stack.status(plan.folder)[0], "its supervisor's end")
     assert is_open(plan.port) and is_open(plan.s3_port) and state_of(plan, second).is_running()
     assert stack.down(plan.folder, print)
     assert not members(plan.folder)
     assert not is_open(plan.port) and not is_open(plan.s3_port)
 
 
-def test_what_does_not_come_up_is_named_and_nothing_is_left(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{plan.folder}/no/folder/x.db")
+def test_what_does_not_come_up_is_named_and_nothing_is_left(plan: Plan) -> None:
+    (plan.folder / "prefect").write_text("where the server's folder should be")
     with pytest.raises(StackError, match=r"Prefect server: process \d+ ended with code .*prefect-server.log"):
         stack.up(plan, print)
     assert not members(plan.folder)
@@ -298,9 +297,7 @@ def test_what_a_killed_supervisor_leaves_is_ended_by_its_guard_workers_first_and
     assert (tmp_path / "order").read_text().split() == [WORKER, SERVER, OBJECTS]
 
 
-def test_a_process_that_will_not_end_is_killed_and_another_stacks_are_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_will_not_end_is_killed_and_another_stacks_are_left_alone(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.mkdir()
     other.mkdir()
