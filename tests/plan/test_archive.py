@@ -1,124 +1,18 @@
-"""The archive: every evaluation of today's recipe that the plan does not hold, in the columns of today, and no other."""
+"""The archive, in the columns of today: whose data an evaluation was of, and who of them is still here."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
-from infra.store import Store, StoreError
-from tasks.partition import Contributor, Partition
-from tasks.plan import make_plan
-from tasks.plan.archive import CHANGED, FAILED, TWINS, UNKNOWN, UNSCORED, Archive, find_archive
-from tasks.plan.chain import chain, properties_of
-from tasks.plan.plan import make_job
-from tasks.properties import Denoiser, Statistics, global_property
-from tasks.recipe import Recipe, model_recipe
-from tasks.study import PropertiesSpec, Study
-
-PRUNED = Recipe("pruned", {"reference": "r", "ratio": 0.5})
-WHEN = "2026-01-01T00:00:00+00:00"
-BOTH = ("heldout_loss", "colourfulness")  # one is scored on weights, one on images
-STUDY = Study.model_validate({"properties": {"names": BOTH}})
-STATISTICS: dict[str, str | None] = {"heldout_loss": "d" * 64, "colourfulness": None}
-fresh = itertools.count()
-
-
-def data(owner: str, version: int = 0) -> str:
-    """The fingerprint of somebody's images."""
-    return f"{owner.encode().hex():0>60}{version:04x}"
-
-
-def people(*owners: str | tuple[str, str], merged: tuple[str, ...] = ()) -> Partition:
-    """Contributors by name, or by (name, fingerprint)."""
-    named = [owner if isinstance(owner, tuple) else (owner, data(owner)) for owner in owners]
-    contributors = tuple(
-        Contributor(name, 10.0, 2.0, 1 / len(named), fingerprint, merged if place == 0 else ())
-        for place, (name, fingerprint) in enumerate(named)
-    )
-    empty = np.zeros((0, 2, 2, 3), dtype=np.uint8)
-    return Partition(contributors, (), (), (), (), np.zeros((0, len(named))), empty, empty)
-
-
-class Past:
-    """A ledger that earlier runs filled, each evaluation with a value of its own."""
-
-    def __init__(self) -> None:
-        self.ledger = Ledger(Store(f"memory://archive-{next(fresh)}"))
-        self.values: dict[str, float] = {}
-
-    def evaluate(
-        self,
-        *members: str,
-        study: Study = STUDY,
-        seed: int = 0,
-        pruned: Recipe = PRUNED,
-        scored: Collection[str] = BOTH,
-        statistics: Mapping[str, str | None] = STATISTICS,
-        diverged: str | None = None,
-        undrawable: str | None = None,
-        unscorable: Mapping[str, str] = {},
-    ) -> str:
-        """Record the chain of one coalition of fingerprints, as the evaluator does. Returns the key of its model."""
-        model = model_recipe(pruned, members, study, seed)
-        common: dict[str, Any] = {"created": WHEN, "seconds": 1.0}
-        weights = None if diverged else "0" * 64
-        self.ledger.record(ModelRecord(**common, key=model.key, spec=model.spec, sha256=weights, failure=diverged))
-        if diverged:
-            return model.key
-        samples, scores = chain(model, study, properties_of(study), statistics, seed)
-        assert samples is not None
-        if "colourfulness" in scored or undrawable:
-            self.ledger.record(
-                SamplesRecord(
-                    **common,
-                    key=samples.key,
-                    spec=samples.spec,
-                    model=model.key,
-                    sha256=None if undrawable else "1" * 64,
-                    failure=undrawable,
-                )
-            )
-        value = self.values.setdefault(model.key, float(len(self.values) + 1))
-        for name in scored:
-            score, why = scores[name], unscorable.get(name)
-            self.ledger.record(
-                ScoreRecord(
-                    **common,
-                    key=score.key,
-                    spec=score.spec,
-                    subject=score.spec["subject"],
-                    value=None if why else value,
-                    failure=why,
-                )
-            )
-        return model.key
-
-    def archive(
-        self,
-        partition: Partition,
-        owners: Mapping[str, str] = {},
-        *,
-        study: Study = STUDY,
-        statistics: Mapping[str, str | None] = STATISTICS,
-        exclude: Collection[str] = (),
-    ) -> Archive:
-        return find_archive(
-            study, partition, PRUNED, statistics, self.ledger, known_owners=owners, exclude=frozenset(exclude)
-        )
-
-
-def rows(archive: Archive, partition: Partition) -> list[list[int]]:
-    """Its coalitions as 0 and 1."""
-    return archive.coalitions(len(partition.contributors)).astype(int).tolist()
+from tasks.plan.archive import CHANGED, FAILED, TWINS, UNKNOWN, UNSCORED
+from tasks.recipe import model_recipe
+from tests.plan.past import BOTH, PRUNED, STUDY, Past, data, people, rows
 
 
 def test_evaluations_from_before_somebody_joined_count_and_the_joiner_is_absent() -> None:
@@ -177,84 +71,6 @@ def test_a_contributor_with_a_new_name_keeps_their_evaluations() -> None:
     assert rows(past.archive(now, {data("a"): "a"}), now) == [[1, 0]]
 
 
-def test_both_ends_and_what_the_plan_asks_for_are_not_there_twice() -> None:
-    past, now = Past(), people("a", "b", "c")
-    past.evaluate()
-    past.evaluate(data("a"), data("b"), data("c"))
-    planned = past.evaluate(data("a"))
-    past.evaluate(data("b"), data("c"))
-    assert rows(past.archive(now, exclude=[planned]), now) == [[0, 1, 1]]
-    assert not past.archive(now, exclude=[planned]).ignored  # they are used, in the plan
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"seed": 1},
-        {"pruned": Recipe("pruned", {"reference": "r", "ratio": 0.4})},
-        {"study": STUDY.model_copy(update={"coalition": STUDY.coalition.model_copy(update={"steps": 151})})},
-        {"study": STUDY.model_copy(update={"coalition": STUDY.coalition.model_copy(update={"mode": "retrain"})})},
-    ],
-    ids=["seed", "pruned model", "steps", "mode"],
-)
-def test_evaluations_by_another_recipe_are_another_game(other: dict[str, Any]) -> None:
-    past, now = Past(), people("a", "b")
-    past.evaluate(data("a"), **other)
-    found = past.archive(now)
-    assert not found.jobs and not found.ignored
-
-
-def test_the_reference_and_the_pruned_model_are_no_coalitions() -> None:
-    past, now = Past(), people("a", "b")
-    reference = Recipe("reference", {"images": "i"})
-    for recipe in (PRUNED, reference, Recipe("pruned", {"pruned": PRUNED.key, "members": [1, "a"]})):
-        past.ledger.record(
-            ModelRecord(key=recipe.key, spec=recipe.spec, seconds=1, created=WHEN, sha256="0" * 64, members=["a"])
-        )
-    assert not past.archive(now).jobs and not past.archive(now).ignored
-
-
-def test_a_property_that_was_never_scored_is_missing_and_no_failure() -> None:
-    past, now = Past(), people("a", "b")
-    past.evaluate(data("a"), scored=["heldout_loss"])
-    past.evaluate(data("b"), scored=[])
-    found = past.archive(now)
-    assert found.outcomes[0].values == {"heldout_loss": 1.0} and not found.outcomes[0].failures
-    assert rows(found, now) == [[1, 0]] and dict(found.ignored) == {UNSCORED: 1}
-
-
-def test_a_score_against_other_reference_statistics_is_not_this_propertys() -> None:
-    past, now = Past(), people("a", "b")
-    past.evaluate(data("a"), statistics={**STATISTICS, "heldout_loss": "e" * 64})
-    assert past.archive(now).outcomes[0].values.keys() == {"colourfulness"}
-
-
-def test_recorded_failures_give_no_row_and_are_counted() -> None:
-    past, now = Past(), people("a", "b", "c", "d")
-    past.evaluate(data("a"), diverged="training loss is nan")
-    past.evaluate(data("b"), unscorable=dict.fromkeys(BOTH, "one image has no spread"))
-    past.evaluate(data("c"), scored=[], undrawable="samples are nan")
-    past.evaluate(data("d"), scored=["heldout_loss"], undrawable="samples are nan")
-    found = past.archive(now)
-    assert rows(found, now) == [[0, 0, 0, 1]] and dict(found.ignored) == {FAILED: 3}
-    assert found.outcomes[0].values.keys() == {"heldout_loss"}
-    assert found.outcomes[0].failures == {"colourfulness": "samples are nan"}
-
-
-@global_property(needs="weights", sign=1, unit="1")
-def of_weights(denoiser: Denoiser, statistics: Statistics) -> float:
-    """A second property that needs no images."""
-    return 1.0
-
-
-def test_images_that_cannot_be_drawn_are_no_failure_of_what_needs_none() -> None:
-    past, now, own = Past(), people("a", "b"), "tests.plan.test_archive:of_weights"
-    three = STUDY.model_copy(update={"properties": PropertiesSpec(names=[*BOTH, own])})
-    past.evaluate(data("a"), scored=["heldout_loss"], undrawable="samples are nan")
-    found = past.archive(now, study=three, statistics={**STATISTICS, own: None})
-    assert found.outcomes[0].failures == {"colourfulness": "samples are nan"}
-
-
 def test_every_evaluation_has_one_reason_and_whose_data_they_are_comes_first() -> None:
     past, now = Past(), people("a", ("b", data("b", 1)))
     past.evaluate(data("b"), data("?"), diverged="training loss is nan")
@@ -287,35 +103,6 @@ def test_images_that_fewer_own_now_than_then_have_no_column_and_are_counted() ->
     assert not found.jobs and dict(found.ignored) == {TWINS: 2}
 
 
-def test_a_job_of_the_archive_is_to_the_letter_the_job_that_a_plan_makes_and_keeps_its_cost() -> None:
-    past, now = (
-        Past(),
-        people(("a", data("z")), "b", ("c", data("y"))),
-    )  # by name, the other way round than by fingerprint
-    past.evaluate(data("z"), data("y"))
-    row = np.array([True, False, True])
-    found = past.archive(now)
-    assert found.jobs == (make_job(STUDY, now, PRUNED, STATISTICS, row, "archive", 0),)
-    assert found.outcomes[0].seconds == {"load": 0.0, "fine_tune": 1.0, "sample": 1.0, "score": 2.0}
-    assert found.outcomes[0].cached
-
-
-def test_what_a_larger_budget_left_is_the_archive_of_a_smaller_one() -> None:
-    past, now = Past(), people(*"abcdef")
-    large, small = (
-        STUDY.model_copy(update={"estimation": STUDY.estimation.model_copy(update={"budget": budget})})
-        for budget in (40, 20)
-    )
-    before = make_plan(large, now, PRUNED, STATISTICS, past.ledger)
-    for job in before.jobs:
-        past.evaluate(*job.model.spec["members"], seed=job.seed)
-    plan = make_plan(small, now, PRUNED, STATISTICS, past.ledger)
-    asked = {job.model.key for job in plan.jobs}
-    found = past.archive(now, study=small, exclude=asked)
-    left = {job.model.key for job in before.jobs if job.role != "audit"} - asked
-    assert {job.model.key for job in found.jobs} == left and len(left) >= 20
-
-
 def test_the_order_is_by_size_and_then_by_key_whatever_was_evaluated_first() -> None:
     coalitions = [c for size in (3, 1, 2) for c in itertools.combinations("abcx", size)]
     one, other = Past(), Past()
@@ -327,20 +114,6 @@ def test_the_order_is_by_size_and_then_by_key_whatever_was_evaluated_first() -> 
     assert first.jobs == second.jobs and (first.former_rows == second.former_rows).all()
     order = [(len(job.model.spec["members"]), job.model.key) for job in first.jobs]
     assert order == sorted(order) and len(order) == len(coalitions) - 1  # without everybody of today
-
-
-def test_an_empty_ledger_is_an_empty_archive_of_the_right_shape() -> None:
-    found = Past().archive(people("a", "b"))
-    assert found == dataclasses.replace(found, jobs=(), outcomes=(), former=(), former_names=(), ignored={})
-    assert found.former_rows.shape == (0, 0) and found.coalitions(2).shape == (0, 2)
-
-
-def test_a_record_that_nobody_can_read_stops_the_search_and_is_named() -> None:
-    past, now = Past(), people("a", "b")
-    key = past.evaluate(data("a"))
-    past.ledger.store.write(f"ledger/models/{key}.json", b"{}")
-    with pytest.raises(StoreError, match=key):
-        past.archive(now)
 
 
 WHO = "abcde"

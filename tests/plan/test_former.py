@@ -12,7 +12,7 @@ from infra.store import Store, StoreError
 from tasks.plan.former import Earlier, earlier_contributors, earlier_sizes, owners_of, sizes_with_former
 from tasks.publish.statement import manifest_json
 from tasks.publish.storage import remove_unfinished, store_statement
-from tests.plan.test_archive import people
+from tests.plan.past import people
 from tests.publish.building import build
 
 A, B, C = (letter * 64 for letter in "abc")
