@@ -151,7 +151,13 @@ def _queues(client: SyncPrefectClient, pool: str) -> None:
             client.create_work_queue(name, priority=priority, work_pool_name=pool)
             continue
         if queue.priority != priority:
-            client.update_work_queue(queue.id, priority=priority)
+            # Not `client.update_work_queue`, which asks an address that knows no pools and lets two queues have one priority.
+            client.request(
+                "PATCH",
+                "/work_pools/{work_pool_name}/queues/{name}",
+                path_params={"work_pool_name": pool, "name": name},
+                json={"priority": priority},
+            )
 
 
 def _read(client: SyncPrefectClient, name: str) -> WorkPool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture
 def s3_url(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A store's URL in a bucket, with nothing below it, and the environment that finds the server."""
-    use(s3_server, monkeypatch)
+    use(s3_server.environment(), monkeypatch)
     yield s3_server.url(f"test-{next(_fresh)}/store")
     if {name: os.environ.get(name) for name in s3_server.environment()} != s3_server.environment():
         forget_connections()
@@ -34,22 +34,29 @@ def s3_url(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
 def own_s3_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
     """A server that the test may stop and kill, with the environment that finds it."""
     with S3Server(tmp_path / "s3/data") as server:
-        forget_connections()
-        use(server, monkeypatch)
+        use(server.environment(), monkeypatch)
         yield server
     forget_connections()
 
 
-def use(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Point the standard AWS chain of this process at `server`."""
+_in_use: dict[str, str] = {}
+
+
+def use(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point the standard AWS chain of this process at a server: the AWS_* of `environment`."""
+    if environment != _in_use:
+        forget_connections()
+        _in_use.update(environment)
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in server.environment().items():
-        monkeypatch.setenv(name, value)
+    for name, value in environment.items():
+        if name.startswith("AWS_") or name.lower() == "no_proxy":
+            monkeypatch.setenv(name, value)
 
 
 def forget_connections() -> None:
     """s3fs keeps its clients, with the settings they were made with, for as long as the process lives."""
     import s3fs  # takes most of a second, which tests without a bucket need not wait for
 
+    _in_use.clear()
     s3fs.S3FileSystem.clear_instance_cache()

@@ -24,7 +24,7 @@ from infra.server import HOST
 from infra.stack_files import read_settings, read_state
 from infra.stack_types import Files
 from infra.store import Store
-from tests.conftest import forget_connections
+from tests.conftest import use
 from tests.small import small_study
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
@@ -111,10 +111,6 @@ def test_ctrl_c_cancels_the_run_and_frees_its_study(
     assert "the run was cancelled" in errors and "Traceback" not in errors
     assert state_of(folder, errors) == "Cancelled"
     settings = read_settings(Files(folder))
-    for name, value in settings.items():
-        if name.startswith("AWS_"):
-            monkeypatch.setenv(name, value)
-    forget_connections()
+    use(settings, monkeypatch)
     with Lease(Store(settings["CREDIT_STORE"]), "mine", "a test"):  # refused while a run holds the study
         pass
-    forget_connections()

@@ -164,10 +164,11 @@ class TestDeployed:
     def test_what_was_switched_in_the_ui_stays_and_what_is_code_is_put_right(self, deployed: There) -> None:
         client, garbage = deployed.client, deployed.deployments()["collect-garbage/store"]
         client.update_deployment_schedule(garbage.id, garbage.schedules[0].id, active=True)
-        nothing: dict[str, Any] = {"job_configuration": {}, "variables": {}}
-        client.update_work_pool(
-            GPU_POOL, WorkPoolUpdate(concurrency_limit=7, is_paused=True, base_job_template=nothing)
-        )
+        theirs: dict[str, Any] = {
+            "job_configuration": {"command": "{{ command }}"},
+            "variables": {"properties": {"command": {}}},
+        }
+        client.update_work_pool(GPU_POOL, WorkPoolUpdate(concurrency_limit=7, is_paused=True, base_job_template=theirs))
         client.create_work_queue("theirs", priority=1, work_pool_name=GPU_POOL)
         done = deployed.run()
         assert done.returncode == 0, done.stdout + done.stderr

@@ -27,7 +27,7 @@ from infra.stack_files import State, read_settings, read_state
 from infra.stack_members import GUARD, OBJECTS, SERVER, SUPERVISOR, WORKER, end_members, mark, members
 from infra.stack_types import Files, Plan, StackError
 from infra.store import Store
-from tests.conftest import forget_connections
+from tests.conftest import use
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]  # tests wait for one another on a busy machine
 
@@ -77,10 +77,7 @@ def client_of(plan: Plan) -> SyncPrefectClient:
 def store_of(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Store:
     """The stack's store, for this process."""
     settings = read_settings(plan.files)
-    for name, value in settings.items():
-        if name.startswith("AWS_"):
-            monkeypatch.setenv(name, value)
-    forget_connections()
+    use(settings, monkeypatch)
     return Store(settings["CREDIT_STORE"])
 
 

@@ -263,12 +263,10 @@ def test_a_server_started_anew_over_old_data_has_them_and_refuses_the_old_creden
 ) -> None:
     folder = tmp_path / "s3/data"
     with S3Server(folder) as first:
-        forget_connections()
-        use(first, monkeypatch)
+        use(first.environment(), monkeypatch)
         Store(first.url("x")).write("a/b", b"kept")
     with S3Server(folder) as second:
-        forget_connections()
-        use(second, monkeypatch)
+        use(second.environment(), monkeypatch)
         assert Store(second.url("x")).read("a/b") == b"kept"
         old = first.environment()
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", old["AWS_ACCESS_KEY_ID"])
