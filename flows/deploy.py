@@ -118,7 +118,8 @@ def _kind_there() -> str | None:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError
 
-    from infra.pools import GPU_POOL, kind_of
+    from infra.job_templates import GPU_POOL
+    from infra.pools import kind_of
 
     try:
         with get_client(sync_client=True) as client:

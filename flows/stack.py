@@ -15,8 +15,8 @@ from flows.command import run
 from infra import stack
 from infra.server import end_on_terminate
 from infra.settings import STATE_FOLDER
-from infra.stack_files import State
-from infra.stack_types import Files, plan_of
+from infra.stack.files import State
+from infra.stack.types import Files, plan_of
 
 
 def main() -> int:

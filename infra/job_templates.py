@@ -14,7 +14,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "templates"
 KINDS = ("process", "docker", "kubernetes")
-POOLS = ("credit-cpu", "credit-gpu")
+CPU_POOL, GPU_POOL = POOLS = ("credit-cpu", "credit-gpu")
 
 
 class TemplateError(ValueError):

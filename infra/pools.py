@@ -18,9 +18,8 @@ from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import WorkPool
 from prefect.exceptions import ObjectNotFound
 
-from infra.job_templates import POOLS, job_template
+from infra.job_templates import CPU_POOL, GPU_POOL, POOLS, job_template
 
-CPU_POOL, GPU_POOL = POOLS
 QUEUES: Mapping[str, int] = {"urgent": 1, "nightly": 10}  # of the GPU pool; 1 goes first
 DESCRIPTIONS = {
     CPU_POOL: "Drives studies, checks data, keeps house: no GPU. Made by `make deploy`.",
@@ -151,7 +150,7 @@ def _queues(client: SyncPrefectClient, pool: str) -> None:
             client.create_work_queue(name, priority=priority, work_pool_name=pool)
             continue
         if queue.priority != priority:
-            # Not `client.update_work_queue`, which asks an address that knows no pools and lets two queues have one priority.
+            # Not `client.update_work_queue`: it asks an address that lets two queues of a pool have one priority.
             client.request(
                 "PATCH",
                 "/work_pools/{work_pool_name}/queues/{name}",

@@ -17,8 +17,8 @@ from prefect.utilities.templating import apply_values
 
 from flows.presets import preset
 from flows.serve import deployments as served
-from infra.job_templates import KINDS, job_template
-from infra.pools import CPU_POOL, GPU_POOL, QUEUES
+from infra.job_templates import CPU_POOL, GPU_POOL, KINDS, job_template
+from infra.pools import QUEUES
 from infra.prefect_file import read_prefect_file
 from infra.study_file import StudyFileError, load_preset
 from tasks.study import Study

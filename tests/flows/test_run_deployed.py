@@ -21,8 +21,8 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from infra.lease import Lease
 from infra.server import HOST
-from infra.stack_files import read_settings, read_state
-from infra.stack_types import Files
+from infra.stack.files import read_settings, read_state
+from infra.stack.types import Files
 from infra.store import Store
 from tests.conftest import use
 from tests.small import small_study

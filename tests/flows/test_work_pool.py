@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from infra.pools import CPU_POOL, GPU_POOL
+from infra.job_templates import CPU_POOL, GPU_POOL
 from infra.s3_server import S3Server
 from infra.store import Store
 from infra.work_pool import WorkPool

@@ -14,8 +14,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
 
+from infra.job_templates import CPU_POOL, GPU_POOL
 from infra.settings import store_url
-from infra.stack_types import CPU_POOL, GPU_POOL
 from infra.store import Store
 
 ROOT = Path(__file__).parents[2]

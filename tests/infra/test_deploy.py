@@ -23,8 +23,8 @@ from prefect.client.schemas.responses import DeploymentResponse
 from flows.command import run
 from flows.deploy import FILE, deploy, wanted_deployments
 from flows.presets import preset
-from infra.job_templates import job_template
-from infra.pools import CPU_POOL, GPU_POOL, make_pools
+from infra.job_templates import CPU_POOL, GPU_POOL, job_template
+from infra.pools import make_pools
 from infra.server import HOST, running_server
 from tasks.study import Study
 

@@ -20,12 +20,13 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Running
 
-from infra import stack, stack_files
+from infra import stack
 from infra.process import machine
 from infra.server import HOST
-from infra.stack_files import State, read_settings, read_state
-from infra.stack_members import GUARD, OBJECTS, SERVER, SUPERVISOR, WORKER, end_members, mark, members
-from infra.stack_types import Files, Plan, StackError
+from infra.stack import files as stack_files
+from infra.stack.files import State, read_settings, read_state
+from infra.stack.members import GUARD, OBJECTS, SERVER, SUPERVISOR, WORKER, end_members, mark, members
+from infra.stack.types import Files, Plan, StackError
 from infra.store import Store
 from tests.conftest import use
 
@@ -281,7 +282,7 @@ def sleepers(folder: Path, parts: list[str]) -> list[subprocess.Popen[str]]:
 def test_what_a_killed_supervisor_leaves_is_ended_by_its_guard_workers_first_and_the_store_last(tmp_path: Path) -> None:
     ours = sleepers(tmp_path, [OBJECTS, SERVER, WORKER])
     guard = subprocess.Popen(
-        [sys.executable, "-m", "infra.stack_guard", str(tmp_path), "sleeping"],
+        [sys.executable, "-m", "infra.stack.guard", str(tmp_path), "sleeping"],
         stdin=subprocess.PIPE,
         env={**os.environ, **mark(GUARD, "sleeping", tmp_path)},
         cwd=ROOT,

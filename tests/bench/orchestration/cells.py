@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.pools import GPU_POOL
+from infra.job_templates import GPU_POOL
 from infra.s3_server import S3Server
 from infra.store import Store
 from tests.bench.orchestration import game

@@ -1,12 +1,4 @@
-"""The whole of it on one machine: Prefect server, S3 server, deployments and workers, on loopback only, in the background.
-
-    state = up(plan_of(deploy), print)    returns when everything answers
-    down(folder, print)                   returns when everything is gone
-
-What runs is held by one process, the supervisor (infra.stack_supervisor): it starts again what dies, and ends what it
-started when it is told to. If it is killed itself, another one ends it (infra.stack_guard). If both are killed, or the
-machine is switched off, `down` and the next `up` find what is left, or that nothing is (infra.stack_members).
-"""
+"""Starting a stack, ending it, and whether it is there."""
 
 from __future__ import annotations
 
@@ -19,14 +11,13 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from infra import server, stack_files
+from infra import server
 from infra.server import HOST
-from infra.stack_files import UP, State
-from infra.stack_members import SUPERVISOR, WORKER, end_members, is_run, mark, members
-from infra.stack_parts import open_log, python
-from infra.stack_types import S3_PORT, Files, Plan, StackError
-
-__all__ = ["Plan", "StackError", "down", "status", "up"]
+from infra.stack import files as stack_files
+from infra.stack.files import UP, State
+from infra.stack.members import SUPERVISOR, WORKER, end_members, is_run, mark, members
+from infra.stack.parts import open_log, python
+from infra.stack.types import S3_PORT, Files, Plan, StackError
 
 Say = Callable[[str], None]
 
@@ -123,7 +114,7 @@ def _supervisor(plan: Plan) -> Iterator[Iterator[dict[str, object]]]:
     ours, theirs = os.pipe()
     with open_log(plan.files.logs / "stack.log") as log:
         process = subprocess.Popen(
-            python("infra.stack_supervisor", json.dumps(described), str(theirs)),
+            python("infra.stack.supervisor", json.dumps(described), str(theirs)),
             env={
                 **environment,
                 "PREFECT_SERVER_API_PORT": str(plan.port),

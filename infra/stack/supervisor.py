@@ -20,13 +20,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from infra import server, stack_files
+from infra import server
 from infra.process import machine, started
 from infra.s3_server import S3ServerError
-from infra.stack_files import ENDING, STARTING, UP, State
-from infra.stack_guard import ENDS, FAREWELL, say
-from infra.stack_members import DEPLOY, GUARD, MARK, OBJECTS, SERVER, WORKER, end_members, mark
-from infra.stack_parts import (
+from infra.stack import files as stack_files
+from infra.stack.files import ENDING, STARTING, UP, State
+from infra.stack.guard import ENDS, FAREWELL, say
+from infra.stack.members import DEPLOY, GUARD, MARK, OBJECTS, SERVER, WORKER, end_members, mark
+from infra.stack.parts import (
     Nurse,
     Objects,
     Part,
@@ -36,7 +37,7 @@ from infra.stack_parts import (
     settings_of,
     worker_command,
 )
-from infra.stack_types import ONLINE, SETTLED, Plan, StackError
+from infra.stack.types import ONLINE, SETTLED, Plan, StackError
 
 SERVER_SECONDS = 300.0  # ten on a quiet machine
 DEPLOY_SECONDS = 300.0
@@ -138,7 +139,7 @@ class Supervisor:
         with open_log(log) as errors:
             before = log.stat().st_size
             settling = subprocess.Popen(
-                python("infra.stack_prefect", json.dumps(workers)),
+                python("infra.stack.handshake", json.dumps(workers)),
                 env={**environment, **mark(DEPLOY, plan.name, plan.folder)},
                 cwd=plan.root,
                 stdout=subprocess.PIPE,
@@ -220,7 +221,7 @@ class Supervisor:
     def _guard(self) -> Iterator[None]:
         """Somebody who ends the parts if this process is killed; told at last that there is nothing to do."""
         guard = subprocess.Popen(
-            python("infra.stack_guard", str(self._plan.folder), self._plan.name),
+            python("infra.stack.guard", str(self._plan.folder), self._plan.name),
             env={**os.environ, **mark(GUARD, self._plan.name, self._plan.folder)},
             stdin=subprocess.PIPE,
             start_new_session=True,

@@ -1,4 +1,4 @@
-"""What a stack tells its Prefect server before its workers start, and the wait for them: `python -m infra.stack_prefect`.
+"""What a stack tells its Prefect server before its workers start, and the wait for them: `python -m infra.stack.handshake`.
 
 A process of its own: the supervisor lives for days and need not hold Prefect in memory.
 
@@ -21,7 +21,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 from prefect.types._datetime import now
 
-from infra.stack_types import CPU_POOL, GPU_POOL, ONLINE, SETTLED
+from infra.job_templates import CPU_POOL, GPU_POOL
+from infra.stack.types import ONLINE, SETTLED
 
 CUT_OFF = "it was cut off when its stack ended; start it again, and it goes on where it was"
 _BEGUN = ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]

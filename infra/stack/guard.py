@@ -1,4 +1,4 @@
-"""Outlives a stack's supervisor that was killed, and ends what it left, in order: `python -m infra.stack_guard`.
+"""Outlives a stack's supervisor that was killed, and ends what it left, in order: `python -m infra.stack.guard`.
 
 It waits at the other end of a pipe which only the supervisor holds. When that ends without a farewell, the supervisor could
 not end anything itself any more. If this process is killed too, what is left runs on until `make stack-down` or the next
@@ -12,9 +12,9 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from infra import stack_files
-from infra.stack_members import DEPLOY, OBJECTS, SERVER, WORKER, end_members
-from infra.stack_types import Files
+from infra.stack import files as stack_files
+from infra.stack.members import DEPLOY, OBJECTS, SERVER, WORKER, end_members
+from infra.stack.types import Files
 
 FAREWELL = b"farewell"
 ENDS = (DEPLOY, WORKER, SERVER, OBJECTS)

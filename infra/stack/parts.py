@@ -13,9 +13,10 @@ from typing import BinaryIO, Protocol
 import psutil
 
 from infra import server
+from infra.job_templates import CPU_POOL
 from infra.s3_server import S3Server, S3ServerError
-from infra.stack_members import OBJECTS, members
-from infra.stack_types import BUCKET, CPU_POOL, Plan
+from infra.stack.members import OBJECTS, members
+from infra.stack.types import BUCKET, Plan
 
 Say = Callable[[str], None]
 

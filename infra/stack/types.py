@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra import server
+from infra.job_templates import CPU_POOL, GPU_POOL
 from infra.settings import STATE_FOLDER
 
-CPU_POOL, GPU_POOL = "credit-cpu", "credit-gpu"
 BUCKET, PREFIX = "credit", "store"
 S3_PORT = "CREDIT_S3_PORT"
 MOST_WORKERS = 64
-SETTLED, ONLINE = "settled", "online"  # what infra.stack_prefect says when it is so far
+SETTLED, ONLINE = "settled", "online"  # what infra.stack.handshake says when it is so far
 
 
 class StackError(server.ServerError):

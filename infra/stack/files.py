@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from infra.process import is_alive, machine
-from infra.stack_types import Files, StackError
+from infra.stack.types import Files, StackError
 
 STARTING, UP, ENDING = "starting", "up", "ending"
 
