@@ -17,8 +17,8 @@ from flows.command import parser_of, run
 from flows.stack import say, start
 from infra.server import end_on_terminate
 from infra.settings import STATE_FOLDER
-from infra.stack_files import State, read_settings
-from infra.stack_types import Files, StackError
+from infra.stack.files import State, read_settings
+from infra.stack.types import Files, StackError
 from infra.study_file import load_preset
 from tasks.study import Study
 
@@ -74,10 +74,10 @@ def _begin(study: Study) -> DeployedRun:
     parameters = {"study": study.model_dump(mode="json")}
     own = f"attribute/{study.name}"
     try:
-        return DeployedRun(own, parameters)
+        return DeployedRun(own, parameters, say)
     except NoDeployment:
         say(f"{own} is not deployed; {ANY} runs the study")
-        return DeployedRun(ANY, parameters)
+        return DeployedRun(ANY, parameters, say)
 
 
 def _show(study: Study, begun: DeployedRun, folder: Path, state: State) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
-import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import LogFilter
 from prefect.client.schemas.objects import Log, State
 from prefect.client.schemas.sorting import LogSort
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 
-T = TypeVar("T")
+from infra.prefect_api import client, patiently
+
 Say = Callable[[str], None]
 
 PATIENCE = 300.0  # seconds for which the server may be away; the run goes on without it
@@ -36,19 +35,26 @@ class DeployedRun:
     Args:
         deployment: "<flow>/<name>".
         parameters: in place of the deployment's own.
+        say: told while the server does not answer.
 
     Raises:
         NoDeployment: if the server has none of that name.
     """
 
-    def __init__(self, deployment: str, parameters: Mapping[str, Any]) -> None:
-        with _client() as client:
-            try:
-                found = client.read_deployment_by_name(deployment)
-            except ObjectNotFound:
-                raise NoDeployment(deployment) from None
-            run = client.create_flow_run_from_deployment(found.id, parameters=dict(parameters))
-        self.id: UUID = run.id
+    def __init__(self, deployment: str, parameters: Mapping[str, Any], say: Say) -> None:
+        once = str(uuid4())  # a request whose answer was lost must not start a second run
+
+        def start() -> UUID:
+            with client() as server:
+                try:
+                    found = server.read_deployment_by_name(deployment)
+                except ObjectNotFound:
+                    raise NoDeployment(deployment) from None
+                return server.create_flow_run_from_deployment(
+                    found.id, parameters=dict(parameters), idempotency_key=once
+                ).id
+
+        self.id: UUID = patiently(start, say, PATIENCE)
         self._printed: set[UUID] = set()
         self._last: datetime | None = None
 
@@ -58,16 +64,15 @@ class DeployedRun:
 
     def cancel(self, say: Say, patience: float = 90.0) -> State[Any]:
         """Ask the run to end, and go on following it until it has, or patience is spent."""
-        with _client() as client:
-            client.set_flow_run_state(self.id, Cancelling(message="cancelled by whoever started it"))
+        patiently(self._cancel, say, patience)
         return self._follow(say, patience)
 
     def _follow(self, say: Say, patience: float) -> State[Any]:
         began = heard = time.monotonic()
         shown: str | None = None
         while True:
-            state = self._patiently(self._state, say)
-            lines = self._patiently(self._new_lines, say)
+            state = patiently(self._state, say, PATIENCE)
+            lines = patiently(self._new_lines, say, PATIENCE)
             if state.name != shown:
                 shown = state.name
                 lines.append(f"the run's state is {shown}")
@@ -77,7 +82,7 @@ class DeployedRun:
             heard = now if lines else heard
             if state.is_final():
                 time.sleep(2 * LOOK)  # its last lines are sent in bundles
-                for line in self._patiently(self._new_lines, say):
+                for line in patiently(self._new_lines, say, PATIENCE):
                     say(line)
                 return state
             if now - began > patience:
@@ -87,9 +92,13 @@ class DeployedRun:
                 say(f"the run's state is {shown}, nothing new ({now - began:.0f} s)")
             time.sleep(LOOK)
 
+    def _cancel(self) -> None:
+        with client() as server:
+            server.set_flow_run_state(self.id, Cancelling(message="cancelled by whoever started it"))
+
     def _state(self) -> State[Any]:
-        with _client() as client:
-            state = client.read_flow_run(self.id).state
+        with client() as server:
+            state = server.read_flow_run(self.id).state
         assert state is not None  # one that was started has one
         return state
 
@@ -98,9 +107,9 @@ class DeployedRun:
         wanted: dict[str, Any] = {"flow_run_id": {"any_": [self.id]}}
         if self._last is not None:
             wanted["timestamp"] = {"after_": self._last - LATE}
-        with _client() as client:
+        with client() as server:
             while True:
-                page = client.read_logs(
+                page = server.read_logs(
                     LogFilter.model_validate(wanted), limit=_PAGE, offset=len(found), sort=LogSort.TIMESTAMP_ASC
                 )
                 found += page
@@ -110,20 +119,3 @@ class DeployedRun:
         self._printed |= {log.id for log in new}
         self._last = max([log.timestamp for log in found], default=self._last)
         return [f"{log.timestamp.astimezone():%H:%M:%S} | {log.message}" for log in new]
-
-    def _patiently(self, call: Callable[[], T], say: Say) -> T:
-        """What a request gives; asked again while the server is away."""
-        began = time.monotonic()
-        while True:
-            try:
-                return call()
-            except (httpx.TransportError, PrefectHTTPStatusError) as error:
-                refused = isinstance(error, PrefectHTTPStatusError) and error.response.status_code < 500
-                if refused or time.monotonic() - began > PATIENCE:
-                    raise
-                say(f"the Prefect server does not answer ({type(error).__name__}); asking again")
-            time.sleep(5.0)
-
-
-def _client() -> SyncPrefectClient:
-    return get_client(sync_client=True)

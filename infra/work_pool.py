@@ -7,8 +7,7 @@ waited for: the runs go on without it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -16,15 +15,14 @@ from types import TracebackType
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 
+from infra.prefect_api import UNANSWERED, client, patiently
 from infra.work_pool_types import Ended, WorkPoolError
 
 T = TypeVar("T")
@@ -133,9 +131,9 @@ class WorkPool:
         done = {"state": {"type": {"any_": [StateType.COMPLETED.value]}}}
 
         def count() -> int:
-            with _client() as client:
+            with client() as server:
                 answers = (
-                    client.request(
+                    server.request(
                         "POST",
                         "/task_runs/count",
                         json={"flow_runs": {"id": {"any_": flying[first : first + PAGE]}}, "task_runs": done},
@@ -152,7 +150,7 @@ class WorkPool:
         for run in self._flying:  # each is tried, whatever becomes of the others: they cost money
             try:
                 _cancel(run, why)
-            except (httpx.HTTPError, PrefectHTTPStatusError) as trouble:
+            except UNANSWERED as trouble:
                 troubles.append(f"{run}: {trouble}")
         if troubles:
             self._say(f"{len(troubles)} runs could not be cancelled, cancel them in the UI: {'; '.join(troubles)}")
@@ -195,19 +193,7 @@ class WorkPool:
         )
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        """The result of a request; while the server is away it is asked again."""
-        began = time.monotonic()
-        pause = 1.0
-        while True:
-            try:
-                return call()
-            except (httpx.TransportError, PrefectHTTPStatusError) as error:
-                refused = isinstance(error, PrefectHTTPStatusError) and error.response.status_code < 500
-                if refused or time.monotonic() - began > PATIENCE:
-                    raise
-                self._say(f"the Prefect server does not answer ({type(error).__name__}); asking again in {pause:.0f} s")
-            time.sleep(pause)
-            pause = min(2 * pause, 30.0)
+        return patiently(call, self._say, PATIENCE)
 
 
 def places_of(deployment: str, queue: str) -> int:
@@ -215,18 +201,12 @@ def places_of(deployment: str, queue: str) -> int:
     return WorkPool(deployment, queue, (), lambda text: None).places
 
 
-@contextmanager
-def _client() -> Iterator[SyncPrefectClient]:
-    with get_client(sync_client=True) as client:
-        yield client
-
-
 def _look_up(deployment: str, queue: str) -> tuple[DeploymentResponse, str, int]:
     """The deployment, the name of its pool, and how many runs can go on there at a time."""
     remedy = "run `make deploy`, or name another one in execution.deployment"
-    with _client() as client:
+    with client() as server:
         try:
-            found = client.read_deployment_by_name(deployment)
+            found = server.read_deployment_by_name(deployment)
         except ObjectNotFound:
             raise WorkPoolError(
                 f"execution.mode is 'work_pool', and this Prefect server has no deployment '{deployment}': {remedy}"
@@ -235,31 +215,31 @@ def _look_up(deployment: str, queue: str) -> tuple[DeploymentResponse, str, int]
         if name is None:
             raise WorkPoolError(f"the deployment '{deployment}' has no work pool: {remedy}")
         try:
-            of_queue = client.read_work_queue_by_name(queue, work_pool_name=name).concurrency_limit
+            of_queue = server.read_work_queue_by_name(queue, work_pool_name=name).concurrency_limit
         except ObjectNotFound:
             raise WorkPoolError(
                 f"the work pool '{name}' has no queue '{queue}': run `make deploy`, or choose another execution.queue"
             ) from None
-        limits = [limit for limit in (client.read_work_pool(name).concurrency_limit, of_queue) if limit is not None]
+        limits = [limit for limit in (server.read_work_pool(name).concurrency_limit, of_queue) if limit is not None]
     return found, name, max(1, min(limits) if limits else _online(name))
 
 
 def _online(pool: str) -> int:
     """Workers that look for work in a pool."""
-    with _client() as client:
-        return sum(worker.status == "ONLINE" for worker in client.read_workers_for_work_pool(pool))
+    with client() as server:
+        return sum(worker.status == "ONLINE" for worker in server.read_workers_for_work_pool(pool))
 
 
 def _runs(wanted: FlowRunFilter) -> list[FlowRun]:
     """One page of runs."""
-    with _client() as client:
-        return client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
+    with client() as server:
+        return server.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
 
 
 def _cancel(run: UUID, why: str) -> None:
-    with _client() as client:
+    with client() as server:
         try:
-            client.set_flow_run_state(run, Cancelling(message=why))
+            server.set_flow_run_state(run, Cancelling(message=why))
         except ObjectNotFound:
             return  # deleted meanwhile
 
@@ -279,9 +259,9 @@ def _starting(run: UUID) -> float | None:
     """Seconds from a worker's taking the run to its first line of code, last time it was taken."""
     taken: datetime | None = None
     seconds: float | None = None
-    with _client() as client:
+    with client() as server:
         try:
-            states = client.read_flow_run_states(run)
+            states = server.read_flow_run_states(run)
         except ObjectNotFound:
             return None
     for state in sorted(states, key=lambda state: state.timestamp):

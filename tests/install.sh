@@ -12,4 +12,6 @@ if [ "$package" = postgresql ]; then  # the package would start a database of it
   echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.d/no-main-cluster.conf
 fi
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends "$package"
+fonts=()
+if [ "$package" = chromium ]; then fonts=(fonts-dejavu-core); fi  # without any font a browser draws boxes for letters
+apt-get install -y -qq --no-install-recommends "$package" "${fonts[@]}"

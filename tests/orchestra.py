@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -148,6 +149,10 @@ class Worker:
         self.name, self.log = name, folder / f"{name}.log"
         command = [sys.executable, "-m", "prefect", "worker", "start", f"--pool={pool}", f"--name={name}"]
         command += ["--type=process", *([] if limit is None else [f"--limit={limit}"])]
+        if (
+            signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        ):  # as in a shell's background job: workers would inherit that,
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # and they end by SIGINT
         with open(self.log, "ab") as output:
             self._process = subprocess.Popen(
                 command, env=dict(there), cwd=folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

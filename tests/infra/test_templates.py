@@ -140,12 +140,16 @@ def test_shared_memory_is_mounted_where_pytorch_looks_for_it() -> None:
     assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": "8Gi"}
 
 
-def test_an_evicted_pod_is_given_back_to_prefect_and_not_tried_again_by_kubernetes() -> None:
-    manifest = job("credit-gpu")
+@pytest.mark.parametrize(("pool", "behaviour"), [("credit-cpu", "reschedule"), ("credit-gpu", "crash")])
+def test_an_evicted_driver_starts_again_and_an_evicted_shard_is_left_to_its_driver_never_to_kubernetes(
+    pool: str, behaviour: str
+) -> None:
+    """A shard that is always evicted, or hits its deadline, would otherwise start again for ever."""
+    manifest = job(pool)
     assert manifest["spec"]["backoffLimit"] == 0
     assert pod(manifest)["restartPolicy"] == "Never"
     env = {each["name"]: each.get("value") for each in pod(manifest)["containers"][0]["env"]}
-    assert env["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] == "reschedule"
+    assert env["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] == behaviour
 
 
 def test_a_pod_has_ten_minutes_to_get_a_node_and_a_deadline_only_if_one_is_set() -> None:
