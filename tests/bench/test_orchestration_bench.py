@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -38,9 +37,9 @@ def test_it_measures_a_little_of_everything_once_and_writes_it_down(tmp_path: Pa
     assert page.read_text().startswith("Before.\n") and page.read_text().endswith("\nAfter.\n")
     assert "old" not in page.read_text() and "| file | 1 | 3 of 1 s |" in page.read_text()
 
-    began = time.monotonic()
+    before = archive.read_bytes()
     again = bench("--archive", str(archive))
-    assert time.monotonic() - began < 30 and len(archive.read_text().splitlines()) == len(records)
+    assert archive.read_bytes() == before
     assert again.strip() == first[first.index("| store") :].strip()
 
 

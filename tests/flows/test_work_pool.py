@@ -219,7 +219,7 @@ def test_when_a_driver_is_killed_the_next_run_takes_over_and_repeats_nothing(
     data: Path, there: dict[str, str], s3_server: S3Server, tmp_path: Path
 ) -> None:
     store, earlier = Store(s3_server.url("orphaned/store")), runs_of(there, "evaluate-shard")
-    study = on_the_pool(data, name="orphaned", coalition={"steps": 150})
+    study = on_the_pool(data, name="orphaned", coalition={"steps": 60})
     with workers(there, store, tmp_path) as (driver, *gpus):
         first = begin(study)
         wait_for(lambda: any(in_the_middle(gpu) for gpu in gpus))
