@@ -16,6 +16,7 @@ from infra.digest import digest_of, sha256
 from infra.ledger import Ledger, StatisticsRecord
 from infra.provenance import now, provenance
 from infra.store import Store
+from tasks.model.threads import one_thread
 from tasks.partition import Partition
 from tasks.properties import Property, RealImages, resolve_property
 from tasks.recipe import Recipe
@@ -83,7 +84,8 @@ def recorded_statistics(wanted: Property, data: Recipe, ledger: Ledger) -> Stati
 def compute_statistics(wanted: Property, real: RealImages, say: Callable[[str], None]) -> bytes:
     """A property's statistics as they are stored; empty where it needs none. ValueError if the images do not allow it."""
     say(f"computing the reference statistics of {wanted.name} on {len(real.train)} training images")
-    arrays = wanted.statistics(real)
+    with one_thread():  # scores are keyed by what comes out, to the last bit
+        arrays = wanted.statistics(real)
     return safetensors.numpy.save(arrays) if arrays else b""
 
 

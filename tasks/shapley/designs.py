@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from .a_optimal import pick_coalitions
 from .kernel import size_masses
 from .noise import MeasuredNoise
+from .one_thread import one_thread
 from .paired_design import propose_pairs
 from .validate import (
     Coalitions,
@@ -96,6 +97,7 @@ def missing_ends(n_players: int, known: Coalitions) -> Coalitions:
     return ends[[not bool((known == end).all(axis=1).any()) for end in ends]]
 
 
+@one_thread()
 def propose_coalitions(
     n_players: int,
     budget: int,

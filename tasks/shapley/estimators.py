@@ -17,6 +17,7 @@ from .kernelshap import kernelshap
 from .kernelshap_sizes import kernelshap_sizes
 from .mean import mean
 from .noise import MeasuredNoise
+from .one_thread import one_thread
 from .ridge_odd import ridge_odd
 from .validate import Evaluations, check_evaluations
 
@@ -31,6 +32,7 @@ ESTIMATORS: dict[str, Estimator] = {
 }
 
 
+@one_thread()
 def estimate_credits(
     coalitions: ArrayLike,
     values: ArrayLike,
