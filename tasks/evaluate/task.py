@@ -3,9 +3,9 @@ them, each a flow run on a work pool."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -136,7 +136,7 @@ def evaluate_coalitions(
         where = f"{workers.size} workers"
     if waiting:
         log.info("%d evaluations to do: %s", len(waiting), where)
-    bar = _Bar(f"evaluations-{study.name}", _description(study, plan), len(plan.jobs), len(plan.known))
+    bar = _Bar(f"evaluations-{study.name}", _description(study, plan), len(plan.jobs), len(plan.known), workers.size)
     for position, outcome in work.outcomes():
         outcomes[position] = outcome
         bar.move(len(outcomes), f"{len(plan.cached)} from the ledger", plan.jobs[position], outcome)
@@ -207,10 +207,15 @@ class Here:
 
 
 class _Bar:
-    """How far it is: a bar in the Prefect UI, and a line in the log with the time left."""
+    """How far it is: a bar in the Prefect UI, and a line in the log with the time left.
 
-    def __init__(self, key: str, description: str, total: int, done: int) -> None:
-        self._total, self._before, self._started = total, done, time.monotonic()
+    at_once: evaluations that are made at a time. The time left is reckoned by what an evaluation took, not by the clock:
+    shards report late and all at once.
+    """
+
+    def __init__(self, key: str, description: str, total: int, done: int, at_once: int = 1) -> None:
+        self._total, self._at_once = total, at_once
+        self._made: list[float] = []
         self._artifact: UUID | None = None
         try:
             artifact = create_progress_artifact(progress=100.0 * done / total, key=key, description=description)
@@ -223,15 +228,11 @@ class _Bar:
     def move(self, done: int, found: str, job: Job, outcome: Outcome) -> None:
         """One more is done. found: how many of them were there already, in words."""
         log = get_run_logger()
-        left = (time.monotonic() - self._started) / max(1, done - self._before) * (self._total - done)
-        log.info(
-            "%d of %d evaluations done (%s), %s left · %s",
-            done,
-            self._total,
-            found,
-            clock(left),
-            _summary(job, outcome),
-        )
+        if not outcome.cached:
+            self._made.append(sum(outcome.seconds.values()))
+        rest = self._total - done
+        left = f", {clock(fmean(self._made) * rest / min(self._at_once, rest or 1))} left" if self._made else ""
+        log.info("%d of %d evaluations done (%s)%s · %s", done, self._total, found, left, _summary(job, outcome))
         if self._artifact is None:
             return
         try:
