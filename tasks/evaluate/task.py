@@ -3,6 +3,7 @@ them, each a flow run on a work pool."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
@@ -33,6 +34,10 @@ from tasks.study import Study
 
 Workers = ProcessPool | InProcess | ShardedPool
 
+BAR_STEPS = (
+    200  # moves of a bar that can be seen; shards report many evaluations at once, and the API is not asked for each
+)
+BAR_SECONDS = 10.0  # a bar that has stood so long is moved however little
 RETRY_SECONDS = [1.0, 10.0, 60.0]  # before each retry, the last one for all that follow: an absent store takes its time
 
 
@@ -216,6 +221,7 @@ class _Bar:
     def __init__(self, key: str, description: str, total: int, done: int, at_once: int = 1) -> None:
         self._total, self._at_once = total, at_once
         self._made: list[float] = []
+        self._shown, self._moved = done, time.monotonic()
         self._artifact: UUID | None = None
         try:
             artifact = create_progress_artifact(progress=100.0 * done / total, key=key, description=description)
@@ -233,13 +239,20 @@ class _Bar:
         rest = self._total - done
         left = f", {clock(fmean(self._made) * rest / min(self._at_once, rest or 1))} left" if self._made else ""
         log.info("%d of %d evaluations done (%s)%s · %s", done, self._total, found, left, _summary(job, outcome))
-        if self._artifact is None:
+        if self._artifact is None or not self._worth_moving(done):
             return
+        self._shown, self._moved = done, time.monotonic()
         try:
             update_progress_artifact(self._artifact, progress=100.0 * done / self._total)
         except Exception as error:
             # A bar that stands still, while the API is away, is no reason to lose hours of work.
             log.warning("the progress in the Prefect UI could not be moved: %s", error)
+
+    def _worth_moving(self, done: int) -> bool:
+        """Whether anybody would see it."""
+        if done == self._total or (done - self._shown) * BAR_STEPS >= self._total:
+            return True
+        return time.monotonic() - self._moved >= BAR_SECONDS
 
 
 def _description(study: Study, plan: Plan) -> str:

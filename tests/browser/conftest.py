@@ -6,8 +6,9 @@ beside which other tests could not call `asyncio.run`.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,19 +44,35 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def watched(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Watched]:
-    """A page of its own for each test; if the test fails, its picture and what the page did are kept."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(20_000)
-    page = Watched(context)
-    yield page
-    picture = folder() / "failed" / f"{re.sub(r'[^a-zA-Z0-9-]+', '-', request.node.name)}.png"
-    for old in (picture, picture.with_suffix(".txt")):
-        old.unlink(missing_ok=True)
-    if request.node.stash.get(_FAILED, False):
-        page.keep(picture)
-        print(f"what was on the page: {picture}, and beside it what the page did")
-    context.close()
+def watched_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Watched]]:
+    """Opens pages that share nothing with one another: what one of them left unfinished is not heard of in the next.
+
+    The argument is a word for what is looked at there. If the test fails, the pictures of its pages and what they did are
+    kept.
+    """
+    with contextlib.ExitStack() as contexts:
+        pages: dict[str, Watched] = {}
+
+        def opened(what: str) -> Watched:
+            context = contexts.enter_context(browser.new_context(viewport={"width": 1280, "height": 900}))
+            context.set_default_timeout(20_000)
+            pages[what] = Watched(context)
+            return pages[what]
+
+        yield opened
+        for what, page in pages.items():
+            picture = folder() / "failed" / f"{re.sub(r'[^a-zA-Z0-9-]+', '-', f'{request.node.name}-{what}')}.png"
+            for old in (picture, picture.with_suffix(".txt")):
+                old.unlink(missing_ok=True)
+            if request.node.stash.get(_FAILED, False):
+                page.keep(picture)
+                print(f"what was on the page: {picture}, and beside it what the page did")
+
+
+@pytest.fixture
+def watched(watched_page: Callable[[str], Watched]) -> Watched:
+    """A page of its own for each test."""
+    return watched_page("page")
 
 
 @pytest.fixture(scope="package")

@@ -44,5 +44,5 @@ def look_through(watched: Watched, contributors: Sequence[str], properties: Sequ
         assert spare <= 0, f"at {width} pixels the report is {spare} pixels too wide"
     page.set_viewport_size({"width": WIDTHS[0], "height": 900})
     assert watched.asked == [page.url], "the report asked for something"
-    assert not watched.outside and not watched.errors and not watched.dialogs
+    assert (watched.outside, watched.errors, watched.dialogs) == ([], [], []), "something went wrong in the report"
     assert page.evaluate("document.scripts.length") == 0 and not page.locator("[onerror], img[src='x']").count()

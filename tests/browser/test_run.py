@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,9 @@ EVALUATIONS = 16 + 3  # the preset's: all coalitions, and three repeated
 
 
 @pytest.mark.timeout(600)
-def test_attribute_from_the_form_to_the_report(watched: Watched, prefect_ui: Served) -> None:
-    page = watched.page
+def test_attribute_from_the_form_to_the_report(watched_page: Callable[[str], Watched], prefect_ui: Served) -> None:
+    prefects = watched_page("prefect")
+    page = prefects.page
     form = Form(page, prefect_ui.url, "attribute/openmoji-tiny")
     form.field("name").fill(NAME)
     form.items("data.only").nth(DESIGNERS.index(RENAMED)).fill(HOSTILE)
@@ -35,13 +37,13 @@ def test_attribute_from_the_form_to_the_report(watched: Watched, prefect_ui: Ser
     run = Run(page)
     _watch(run)
     report = Path(_artifacts(page, prefect_ui.url))
-    assert not watched.dialogs, "a script in a contributor's name ran"
+    assert not prefects.dialogs, "a script in a contributor's name ran"
 
     assert report.is_relative_to(prefect_ui.store)
-    watched.forget()
-    page.goto(report.as_uri())
-    look_through(watched, CONTRIBUTORS, PROPERTIES)
-    keep(page.screenshot(), "report")
+    ours = watched_page("report")
+    ours.page.goto(report.as_uri())
+    look_through(ours, CONTRIBUTORS, PROPERTIES)
+    keep(ours.page.screenshot(), "report")
 
 
 def _watch(run: Run) -> None:

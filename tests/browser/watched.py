@@ -30,11 +30,6 @@ class Watched:
         self.page.on("request", self._request)
         self.page.on("dialog", self._dialog)
 
-    def forget(self) -> None:
-        """Begin anew, before a page of which more is demanded."""
-        for remembered in (self.errors, self.asked, self.outside, self.dialogs):
-            remembered.clear()
-
     def keep(self, picture: Path) -> None:
         """Write what is on the screen now, and beside it, as text, what the page did."""
         picture.parent.mkdir(parents=True, exist_ok=True)
