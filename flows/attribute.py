@@ -13,7 +13,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from infra.lease import Lease
 from infra.settings import store_url
 from infra.store import Store
-from tasks.epoch.task import check_work_pool, prepare_epoch_on_pool
+from tasks.epoch.task import check_work_pool, choose_epoch, prepare_epoch_on_pool
 from tasks.estimate.task import estimate_credits
 from tasks.evaluate.task import evaluate_coalitions, prepare_statistics, workers_for
 from tasks.model.task import prune_reference, sample_reference, train_reference
@@ -36,11 +36,13 @@ WAITING_THREADS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=256)
     description="Which contributors made this diffusion model good, by how much, and how sure is that?",
     task_runner=WAITING_THREADS,
 )
-def attribute(study: Study) -> str:
+def attribute(study: Study, new_epoch: bool = False) -> str:
     """Credit the data contributors of a diffusion model.
 
     Args:
         study: what to credit and how; every field has a default, and deployments/studies has whole examples.
+        new_epoch: make reference and pruned model anew from today's images, whatever the study's rule says. Nothing that was
+            evaluated before can then be used again.
 
     Returns:
         Where the statement is.
@@ -57,10 +59,11 @@ def attribute(study: Study) -> str:
         clock = Stopwatch()
         partition, data, pixels = clock("partition", partition_data, study, store)
         check_budget(study, partition)  # one that identifies nothing is refused before anything is trained
-        clock("prepare_epoch", prepare_epoch_on_pool, study, data, store)  # the steps that follow find what it made
-        statistics = clock("statistics", prepare_statistics, study, partition, data, store)
-        reference = clock("train_reference", train_reference, study, partition, data, store)
-        pruned = clock("prune", prune_reference, study, partition, data, reference, store)
+        epoch = clock("epoch", choose_epoch, study, partition, data, pixels, store, new_epoch)
+        clock("prepare_epoch", prepare_epoch_on_pool, study, epoch, store)  # the steps that follow find what it made
+        statistics = clock("statistics", prepare_statistics, study, epoch, store)
+        reference = clock("train_reference", train_reference, study, epoch, store)
+        pruned = clock("prune", prune_reference, study, epoch, reference, store)
         plan = clock("plan", plan_evaluations, study, partition, pruned[0], statistics, store)
         with workers_for(study, partition, pixels, pruned[0], statistics, store, lease.check) as workers:
             while plan.unfinished:  # one round: evaluate, estimate, enough?
@@ -71,6 +74,18 @@ def attribute(study: Study) -> str:
                 )
         shown = clock("sample_reference", sample_reference, study, reference, store)
         statement = collect(
-            study, run, partition, data, statistics, reference, pruned, plan, outcomes, results, shown, clock.seconds
+            study,
+            run,
+            partition,
+            data,
+            epoch,
+            statistics,
+            reference,
+            pruned,
+            plan,
+            outcomes,
+            results,
+            shown,
+            clock.seconds,
         )
         return publish_statement(statement, store, lease.check)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from prefect import flow
 
 from infra.settings import store_url
+from tasks.epoch.current import epoch_of_number
 from tasks.evaluate.shards.worker import on_a_card, same_store
 from tasks.evaluate.task import prepare_statistics
 from tasks.model.task import prune_reference, sample_reference, train_reference
-from tasks.partition.task import partition_data
 from tasks.study import Study
 
 
@@ -18,17 +18,18 @@ from tasks.study import Study
     description="Sent by `attribute`: reference statistics, reference model and pruned model, made on one card.",
     persist_result=False,
 )
-def prepare_epoch(study: Study, store: str) -> None:
+def prepare_epoch(study: Study, epoch: int, store: str) -> None:
     """Make what all evaluations of a study rest on, where it is not in the store yet.
 
     Args:
         study: the study that is being run.
+        epoch: number of the study's epoch; its images are in the store, data.url is not read.
         store: the store that the run uses which sent this; this worker's CREDIT_STORE must be the same.
     """
     here = same_store(store, store_url())
-    partition, data, _ = partition_data(study, here)
+    frozen = epoch_of_number(study, epoch, here)
     with on_a_card(study):
-        prepare_statistics(study, partition, data, here)
-        reference = train_reference(study, partition, data, here)
-        prune_reference(study, partition, data, reference, here)
+        prepare_statistics(study, frozen, here)
+        reference = train_reference(study, frozen, here)
+        prune_reference(study, frozen, reference, here)
         sample_reference(study, reference, here)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tasks.epoch_spec import EpochSpec
 from tasks.estimation_spec import EstimationSpec
 from tasks.section import Section
 
@@ -229,6 +230,7 @@ class Study(Section):
     sampling: SamplingSpec = SamplingSpec()
     properties: PropertiesSpec = PropertiesSpec()
     estimation: EstimationSpec = EstimationSpec()
+    epoch: EpochSpec = EpochSpec()
     execution: ExecutionSpec = ExecutionSpec()
 
     @field_validator("name")

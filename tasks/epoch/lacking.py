@@ -5,16 +5,18 @@ from __future__ import annotations
 from infra.ledger import Ledger, ModelRecord
 from infra.store import Store
 from tasks.evaluate.statistics import recorded_statistics, usable_property
-from tasks.model.pipeline import pipeline_digests
 from tasks.model.pruned import pruned_is_stored
-from tasks.model.reference import reference_is_stored
+from tasks.model.reference import reference_is_stored, reference_of
 from tasks.model.shown import was_shown
-from tasks.recipe import Recipe, pruned_recipe, reference_recipe
+from tasks.recipe import Recipe, pruned_recipe
 from tasks.study import Study
 
 
 def lacking(study: Study, data: Recipe, store: Store) -> tuple[str, ...]:
     """What would have to be made before the first coalition, in words; nothing if the epoch is complete.
+
+    Args:
+        data: recipe of the images that the epoch froze.
 
     Raises:
         ValueError: if a property does not exist, or the study draws too few images for it.
@@ -22,8 +24,7 @@ def lacking(study: Study, data: Recipe, store: Store) -> tuple[str, ...]:
     ledger = Ledger(store)
     wanted = [usable_property(name, study) for name in study.properties.names]
     missing = [f"statistics of {each.name}" for each in wanted if recorded_statistics(each, data, ledger) is None]
-    given = None if study.model.pretrained is None else pipeline_digests(study.model.pretrained)
-    reference = reference_recipe(study.model, data, given)
+    reference = reference_of(study, data)
     pruned = pruned_recipe(study.pruning, study.model, reference, data)
     made = ledger.get(ModelRecord, reference.key)
     if made is None or not reference_is_stored(made, store):

@@ -11,9 +11,13 @@ from prefect.logging import get_run_logger
 from infra.store import Store
 from infra.work_pool import WorkPool, places_of
 from infra.work_pool_types import WorkPoolError
+from tasks.epoch.choose import in_words
+from tasks.epoch.current import enter_epoch
 from tasks.epoch.lacking import lacking
 from tasks.evaluate.shards.pool import FLOW as SHARDS
 from tasks.evaluate.shards.pool import open_pool
+from tasks.frozen import Epoch
+from tasks.partition import Partition
 from tasks.recipe import Recipe
 from tasks.study import Study
 
@@ -32,8 +36,18 @@ def check_work_pool(study: Study) -> None:
             places_of(f"{flow}/{study.execution.deployment}", study.execution.queue)
 
 
+@task(task_run_name="epoch-{study.name}", cache_policy=NO_CACHE, persist_result=False)
+def choose_epoch(
+    study: Study, partition: Partition, data: Recipe, pixels: str, store: Store, new: bool = False
+) -> Epoch:
+    """The epoch that goes on, or a new one, with the reason in the log."""
+    choice, epoch = enter_epoch(study, partition, data, pixels, store, new=new)
+    get_run_logger().info("epoch %d: %s", epoch.number, in_words(choice))
+    return epoch
+
+
 @task(task_run_name="prepare-epoch-{study.name}", cache_policy=NO_CACHE, persist_result=False)
-def prepare_epoch_on_pool(study: Study, data: Recipe, store: Store) -> None:
+def prepare_epoch_on_pool(study: Study, epoch: Epoch, store: Store) -> None:
     """Where work is sent to a work pool: have what the epoch rests on made there. Nothing is sent if nothing is lacking.
 
     Raises:
@@ -42,7 +56,7 @@ def prepare_epoch_on_pool(study: Study, data: Recipe, store: Store) -> None:
     if study.execution.mode != "work_pool":
         return
     log = get_run_logger()
-    missing = lacking(study, data, store)
+    missing = lacking(study, epoch.data, store)
     if not missing:
         log.info("the epoch is in the store: nothing to prepare")
         return
@@ -53,22 +67,22 @@ def prepare_epoch_on_pool(study: Study, data: Recipe, store: Store) -> None:
                 "an earlier run that was killed left its preparation behind; it is cancelled, and goes on from here"
             )
         for attempt in range(study.execution.retries + 1):
-            said = _made(study, store, pool, attempt)
-            missing = lacking(study, data, store)
+            said = _made(study, epoch, store, pool, attempt)
+            missing = lacking(study, epoch.data, store)
             if not missing:
                 return
             log.warning("the epoch was not made: %s", said)
     raise WorkPoolError(
-        f"the work pool '{pool.name}' did not make {', '.join(missing)}: {said}. If that says Completed, its workers read "
-        f"other images at data.url {study.data.url!r} than this run does: it must name the same place everywhere"
+        f"the work pool '{pool.name}' did not make {', '.join(missing)}: {said}. Its flow run has the log. Start the study "
+        "again when the cause is removed: nothing is lost"
     )
 
 
-def _made(study: Study, store: Store, pool: WorkPool, attempt: int) -> str:
+def _made(study: Study, epoch: Epoch, store: Store, pool: WorkPool, attempt: int) -> str:
     """Send it and wait. Returns how it ended."""
     log = get_run_logger()
     name = f"prepare-epoch-{study.name}" + (f"-again-{attempt}" if attempt else "")
-    run = pool.send(name, {"study": study.model_dump(mode="json"), "store": store.url})
+    run = pool.send(name, {"study": study.model_dump(mode="json"), "epoch": epoch.number, "store": store.url})
     log.info("sent %s to the work pool '%s'; its own page has its progress", name, pool.name)
     while not (ended := pool.ended()):
         time.sleep(LOOK_EVERY if study.execution.shard_minutes >= 5 else 1.0)

@@ -16,8 +16,8 @@ from infra.digest import digest_of, sha256
 from infra.ledger import Ledger, StatisticsRecord
 from infra.provenance import now, provenance
 from infra.store import Store
+from tasks.frozen import Epoch
 from tasks.model.threads import one_thread
-from tasks.partition import Partition
 from tasks.properties import Property, RealImages, resolve_property
 from tasks.recipe import Recipe
 from tasks.study import Study
@@ -25,28 +25,26 @@ from tasks.study import Study
 NONE = sha256(b"")  # recorded where a property needs no statistics
 
 
-def prepare_statistics(
-    study: Study, partition: Partition, data: Recipe, store: Store, say: Callable[[str], None]
-) -> dict[str, str | None]:
+def prepare_statistics(study: Study, epoch: Epoch, store: Store, say: Callable[[str], None]) -> dict[str, str | None]:
     """The sha256, and so the key, of each property's reference statistics; None where it needs none.
 
     Raises:
         ValueError: if a property does not exist, or these images, or so few drawn ones, do not allow it; before anything
             is trained.
+        ImagesGone: if statistics are missing, and the epoch's images too.
     """
     ledger = Ledger(store)
-    real = real_images(partition)
     digests: dict[str, str | None] = {}
     for name in study.properties.names:
         wanted = usable_property(name, study)
-        record = recorded_statistics(wanted, data, ledger)
+        record = recorded_statistics(wanted, epoch.data, ledger)
         if record is None:
             started = time.monotonic()
-            content = compute_statistics(wanted, real, say)
+            content = compute_statistics(wanted, epoch.images.real, say)
             digest = sha256(content)
             if content:
                 store.write(f"statistics/{digest}.safetensors", content)
-            spec = _spec(wanted, data)
+            spec = _spec(wanted, epoch.data)
             record = ledger.record(
                 StatisticsRecord(
                     key=digest_of("statistics", spec),
@@ -87,11 +85,6 @@ def compute_statistics(wanted: Property, real: RealImages, say: Callable[[str], 
     with one_thread():  # scores are keyed by what comes out, to the last bit
         arrays = wanted.statistics(real)
     return safetensors.numpy.save(arrays) if arrays else b""
-
-
-def real_images(partition: Partition) -> RealImages:
-    """The images that statistics are of."""
-    return RealImages(partition.train_pixels, partition.heldout_pixels, partition.heldout_digests)
 
 
 def _spec(wanted: Property, data: Recipe) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.evaluate.shards.pool import ShardedPool
 from tasks.evaluate.statistics import prepare_statistics as prepare
 from tasks.evaluate.workers import Evaluates, InProcess, ProcessPool, WorkerDied, WorkerUnavailable, open_workers
+from tasks.frozen import Epoch
 from tasks.partition import Partition
 from tasks.plan.plan import Plan, recall
 from tasks.progress import clock
@@ -54,9 +55,9 @@ class Work(Protocol):
 
 
 @task(task_run_name="reference-statistics-{study.name}", cache_policy=NO_CACHE, persist_result=False)
-def prepare_statistics(study: Study, partition: Partition, data: Recipe, store: Store) -> dict[str, str | None]:
+def prepare_statistics(study: Study, epoch: Epoch, store: Store) -> dict[str, str | None]:
     """Reference statistics of every property, frozen for the epoch; a property that cannot be had ends the run here."""
-    return prepare(study, partition, data, store, get_run_logger().info)
+    return prepare(study, epoch, store, get_run_logger().info)
 
 
 def _worth_retrying(task: Any, run: Any, state: State[Any]) -> bool:

@@ -53,7 +53,7 @@ def obtain_pruned(
     study: Study,
     recipe: Recipe,
     reference: ModelRecord,
-    data: TrainingData,
+    data: Callable[[], TrainingData],
     store: Store,
     *,
     heldout_loss: HeldoutLoss,
@@ -61,6 +61,9 @@ def obtain_pruned(
     progress: Progress | None = None,
 ) -> ModelRecord:
     """The pruned and recovered model of this recipe: from the store, or made and stored.
+
+    Args:
+        data: brings everybody's images; asked only if there is something to make.
 
     Raises:
         LedgerConflict: if one that had been removed from the store came out otherwise this time.
@@ -74,12 +77,12 @@ def obtain_pruned(
         say(f"pruned model {recipe.key[:12]} was removed from the store: it is made again, and must come out the same")
     started = time.monotonic()
     checkpoint = f"pruned/{recipe.key}/checkpoint.safetensors"
-    device = device_of(study.execution.device)
+    device, images = device_of(study.execution.device), data()
     unet, schedule = load_reference(reference, store, study.model.resolution)
-    stages = [_describe("reference", unet, schedule, data, study, heldout_loss, device)]
+    stages = [_describe("reference", unet, schedule, images, study, heldout_loss, device)]
     if study.pruning.ratio > 0:
-        prune(unet, study.pruning.ratio, study.pruning.importance, loss=_loss_on(data, schedule, study))
-        stages.append(_describe("pruned", unet, schedule, data, study, heldout_loss, device))
+        prune(unet, study.pruning.ratio, study.pruning.importance, loss=_loss_on(images, schedule, study))
+        stages.append(_describe("pruned", unet, schedule, images, study, heldout_loss, device))
         say(
             f"pruned from {stages[0].parameters:,} to {stages[1].parameters:,} parameters "
             f"({1 - stages[1].macs / stages[0].macs:.0%} less work a step)"
@@ -88,7 +91,7 @@ def obtain_pruned(
             train_resumable(
                 unet,
                 schedule,
-                data,
+                images,
                 recovery_training(study.pruning, study.model),
                 device=device,
                 store=store,
@@ -97,7 +100,7 @@ def obtain_pruned(
                 say=say,
                 progress=progress,
             )
-            stages.append(_describe("recovered", unet, schedule, data, study, heldout_loss, device))
+            stages.append(_describe("recovered", unet, schedule, images, study, heldout_loss, device))
     description = {"architecture": architecture(unet), "schedule": _plain_config(schedule)}
     weights = save_tensors({name: tensor.contiguous().cpu() for name, tensor in unet.state_dict().items()})
     shapes = canonical_json(description)

@@ -7,6 +7,7 @@ was not. The result is a standard `DDPMPipeline` folder in the store.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from diffusers import DDPMScheduler, UNet2DModel
@@ -16,20 +17,29 @@ from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store, scratch_folder
 from tasks.model.checkpoint import Say, train_resumable
-from tasks.model.pipeline import load_pipeline, save_pipeline
+from tasks.model.pipeline import load_pipeline, pipeline_digests, save_pipeline
 from tasks.model.threads import device_of
 from tasks.model.train import Progress, TrainingData
 from tasks.model.unet import build_unet, noise_schedule
-from tasks.recipe import Recipe, network_config, reference_training
+from tasks.recipe import Recipe, network_config, reference_recipe, reference_training
 from tasks.study import Study
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"  # as diffusers names them
 
 
 def obtain_reference(
-    study: Study, recipe: Recipe, data: TrainingData, store: Store, *, say: Say, progress: Progress | None = None
+    study: Study,
+    recipe: Recipe,
+    data: Callable[[], TrainingData],
+    store: Store,
+    *,
+    say: Say,
+    progress: Progress | None = None,
 ) -> ModelRecord:
     """The reference of this recipe: from the store, or trained (or brought in) and stored.
+
+    Args:
+        data: brings everybody's images; asked only if there is something to train.
 
     Raises:
         Diverged: if training produced numbers that are not finite.
@@ -55,7 +65,7 @@ def obtain_reference(
         train_resumable(
             unet,
             schedule,
-            data,
+            data(),
             reference_training(model),
             device=device,
             store=store,
@@ -82,6 +92,12 @@ def obtain_reference(
     )
     store.delete(checkpoint)
     return record
+
+
+def reference_of(study: Study, data: Recipe) -> Recipe:
+    """The recipe of a study's reference on these images; a given pipeline is read for its digests."""
+    given = None if study.model.pretrained is None else pipeline_digests(study.model.pretrained)
+    return reference_recipe(study.model, data, given)
 
 
 def reference_folder(record: ModelRecord) -> str:

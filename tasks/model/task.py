@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from infra.ledger import ModelRecord
 from infra.store import Store
-from tasks.model.pipeline import pipeline_digests
+from tasks.frozen import Epoch
 from tasks.model.pruned import obtain_pruned
-from tasks.model.reference import obtain_reference
+from tasks.model.reference import obtain_reference, reference_of
 from tasks.model.shown import obtain_shown
-from tasks.model.train import TrainingData
 from tasks.model.unet import UNetDenoiser
-from tasks.partition import Partition
 from tasks.progress import Ticker
-from tasks.properties import RealImages, resolve_property
-from tasks.recipe import Recipe, pruned_recipe, reference_recipe
+from tasks.properties import Statistics, resolve_property
+from tasks.recipe import Recipe, pruned_recipe
 from tasks.study import Study
 
 
 @task(task_run_name="train-reference-{study.name}", cache_policy=NO_CACHE, persist_result=False)
-def train_reference(study: Study, partition: Partition, data: Recipe, store: Store) -> tuple[Recipe, ModelRecord]:
+def train_reference(study: Study, epoch: Epoch, store: Store) -> tuple[Recipe, ModelRecord]:
     """The reference model of this epoch: found in the store, brought in, or trained on everybody's images."""
     log = get_run_logger()
-    given = None if study.model.pretrained is None else pipeline_digests(study.model.pretrained)
-    recipe = reference_recipe(study.model, data, given)
+    recipe = reference_of(study, epoch.data)
     record = obtain_reference(
         study,
         recipe,
-        everybody(partition),
+        lambda: epoch.images.everybody,
         store,
         say=log.info,
         progress=Ticker(log.info, "training the reference"),
@@ -42,24 +38,24 @@ def train_reference(study: Study, partition: Partition, data: Recipe, store: Sto
 
 @task(task_run_name="prune-reference-{study.name}", cache_policy=NO_CACHE, persist_result=False)
 def prune_reference(
-    study: Study, partition: Partition, data: Recipe, reference: tuple[Recipe, ModelRecord], store: Store
+    study: Study, epoch: Epoch, reference: tuple[Recipe, ModelRecord], store: Store
 ) -> tuple[Recipe, ModelRecord]:
     """The model every coalition starts from: the reference, pruned and recovered."""
     log = get_run_logger()
-    recipe = pruned_recipe(study.pruning, study.model, reference[0], data)
+    recipe = pruned_recipe(study.pruning, study.model, reference[0], epoch.data)
     measure = resolve_property("heldout_loss", study.properties)
-    statistics = measure.statistics(
-        RealImages(partition.train_pixels, partition.heldout_pixels, partition.heldout_digests)
-    )
+    statistics: list[Statistics] = []
 
     def heldout_loss(denoiser: UNetDenoiser) -> float:
-        return measure.score(denoiser, statistics)
+        if not statistics:
+            statistics.append(measure.statistics(epoch.images.real))
+        return measure.score(denoiser, statistics[0])
 
     record = obtain_pruned(
         study,
         recipe,
         reference[1],
-        everybody(partition),
+        lambda: epoch.images.everybody,
         store,
         heldout_loss=heldout_loss,
         say=log.info,
@@ -72,10 +68,3 @@ def prune_reference(
 def sample_reference(study: Study, reference: tuple[Recipe, ModelRecord], store: Store) -> np.ndarray:
     """A few images of the reference model, for people to look at."""
     return obtain_shown(study, *reference, store)
-
-
-def everybody(partition: Partition) -> TrainingData:
-    """All training images, each weighing the sum of its owners' shares."""
-    return TrainingData(
-        torch.from_numpy(partition.train_pixels), partition.train_digests, partition.ownership.sum(axis=1)
-    )

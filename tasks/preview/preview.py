@@ -6,17 +6,19 @@ from infra.digest import sha256
 from infra.lease import living
 from infra.ledger import Ledger, ModelRecord
 from infra.store import Store
+from tasks.epoch.choose import in_words
+from tasks.epoch.current import look_up_epoch
 from tasks.evaluate.statistics import (
     NONE,
     compute_statistics,
-    real_images,
     recorded_statistics,
     usable_property,
 )
 from tasks.evaluate.workers import workers_of
-from tasks.model.pipeline import load_pipeline, pipeline_digests
+from tasks.frozen import Epoch
+from tasks.model.pipeline import load_pipeline
 from tasks.model.pruned import pruned_is_stored
-from tasks.model.reference import reference_is_stored
+from tasks.model.reference import reference_is_stored, reference_of
 from tasks.partition import Partition
 from tasks.plan.chain import properties_of
 from tasks.plan.design import check_budget
@@ -28,12 +30,19 @@ from tasks.preview.storage import storage_of
 from tasks.preview.types import IN_STORE, Preview, Step
 from tasks.preview.work import add_up
 from tasks.progress import Say
-from tasks.recipe import Recipe, pruned_recipe, reference_recipe
+from tasks.recipe import Recipe, pruned_recipe
 from tasks.study import Study
 
 
 def look_ahead(
-    study: Study, partition: Partition, data: Recipe, store: Store, say: Say, pool: tuple[str, int] | None = None
+    study: Study,
+    partition: Partition,
+    data: Recipe,
+    store: Store,
+    say: Say,
+    pool: tuple[str, int] | None = None,
+    *,
+    new_epoch: bool = False,
 ) -> Preview:
     """What `attribute` would do with this study now. Reads the store, and writes nothing to it.
 
@@ -46,15 +55,15 @@ def look_ahead(
     """
     check_budget(study, partition)
     ledger = Ledger(store)
-    statistics, missing = _statistics(study, partition, data, ledger, say)
-    given = None if study.model.pretrained is None else pipeline_digests(study.model.pretrained)
-    reference = reference_recipe(study.model, data, given)
-    pruned = pruned_recipe(study.pruning, study.model, reference, data)
+    choice, epoch = look_up_epoch(study, partition, data, store, new=new_epoch)
+    statistics, missing = _statistics(study, epoch, ledger, say)
+    reference = reference_of(study, epoch.data)
+    pruned = pruned_recipe(study.pruning, study.model, reference, epoch.data)
     held = Held.of(ledger)
     reference_record, pruned_record = held.models.get(reference.key), held.models.get(pruned.key)
     reference_there = reference_record is not None and reference_is_stored(reference_record, store)
     pruned_there = pruned_record is not None and pruned_is_stored(pruned_record, store)
-    if given is not None and not reference_there:
+    if study.model.pretrained is not None and not reference_there:
         load_pipeline(str(study.model.pretrained), study.model.resolution)  # says now what is wrong with it
 
     extent = foresee(study, partition, pruned, statistics, ledger, earlier_contributors(store, study.name))
@@ -84,6 +93,7 @@ def look_ahead(
         problems=tuple(
             {"kind": p.kind, "subject": p.subject, "reason": p.reason, "action": p.action} for p in partition.problems
         ),
+        epoch=in_words(choice),
         reference=_reference(study, reference, reference_record, reference_there, held, device),
         pruned=_pruned(study, reference, pruned, pruned_record, pruned_there, held, device),
         statistics_missing=missing,
@@ -103,18 +113,15 @@ def look_ahead(
     )
 
 
-def _statistics(
-    study: Study, partition: Partition, data: Recipe, ledger: Ledger, say: Say
-) -> tuple[dict[str, str | None], tuple[str, ...]]:
+def _statistics(study: Study, epoch: Epoch, ledger: Ledger, say: Say) -> tuple[dict[str, str | None], tuple[str, ...]]:
     """The digests of all reference statistics, and the properties whose are not in the store: these are computed, for
     otherwise nobody would know whether the images allow it, and thrown away."""
-    real = real_images(partition)
     digests: dict[str, str | None] = {}
     missing = []
     for name in study.properties.names:
         wanted = usable_property(name, study)
-        record = recorded_statistics(wanted, data, ledger)
-        digest = record.sha256 if record is not None else sha256(compute_statistics(wanted, real, say))
+        record = recorded_statistics(wanted, epoch.data, ledger)
+        digest = record.sha256 if record is not None else sha256(compute_statistics(wanted, epoch.images.real, say))
         digests[name] = None if digest == NONE else digest
         if record is None and digest != NONE:
             missing.append(name)

@@ -23,6 +23,7 @@ def answers(preview: Preview) -> list[tuple[str, str]]:
             f"{numbers.count(p.heldout_images)} held out",
         ),
         ("problems", _problems(p)),
+        ("epoch", p.epoch),
         ("reference model", _step(p.reference)),
         ("pruned model", _step(p.pruned)),
         (

@@ -71,6 +71,7 @@ class Preview:
     """What `attribute` would do with a study now.
 
     problems: kind, subject, reason and action of each remark on the data, as a statement lists them.
+    epoch: which one the run would belong to, and why, in words.
     statistics_missing: properties whose reference statistics would be computed.
     asked_least, asked: evaluations that the study is sure to ask for, and the most it may, its audit's repeats among them;
         they differ where a stop rule may end it early. cached: those of them that are known to be in the ledger.
@@ -88,6 +89,7 @@ class Preview:
     training_images: int
     heldout_images: int
     problems: tuple[Mapping[str, str], ...]
+    epoch: str
     reference: Step
     pruned: Step
     statistics_missing: tuple[str, ...]

@@ -12,6 +12,7 @@ from infra.provenance import now, versions
 from tasks.estimate.noise import measure_noise
 from tasks.evaluate.jobs import Outcome
 from tasks.evaluate.table import evaluations_table
+from tasks.frozen import Epoch
 from tasks.model.pruned import pruning_table
 from tasks.partition import Partition, attribution
 from tasks.plan.plan import Plan
@@ -25,6 +26,7 @@ def collect(
     run: str,
     partition: Partition,
     data: Recipe,
+    epoch: Epoch,
     statistics: Mapping[str, str | None],
     reference: tuple[Recipe, ModelRecord],
     pruned: tuple[Recipe, ModelRecord],
@@ -57,6 +59,13 @@ def collect(
         manifest={
             "schema_version": 1,
             "data": data.key,
+            "epoch": {
+                "number": epoch.number,
+                "opened": epoch.opened,
+                "why": epoch.why,
+                "data": epoch.data.key,
+                "drift": epoch.drift,
+            },
             "reference": {"key": reference[0].key, "sha256": reference[1].sha256, "spec": reference[0].spec},
             "pruned": {"key": pruned[0].key, "sha256": pruned[1].sha256, "spec": pruned[0].spec},
             "statistics": dict(statistics),

@@ -20,6 +20,7 @@ import torch
 from infra.store import Store
 from infra.study_file import load_preset
 from tasks.evaluate.statistics import prepare_statistics
+from tasks.frozen import epoch_at_hand
 from tasks.model.sample import sample
 from tasks.model.threads import device_of, one_thread
 from tasks.model.train import TrainingData, train
@@ -69,7 +70,9 @@ def main() -> None:
 def retrain(study: Study, store: Store, members: list[str]) -> dict[str, float]:
     """Seconds by part of the unpruned network on one coalition: the reference's recipe from random weights."""
     parts = partition(study.data, study.model.resolution)
-    statistics = prepare_statistics(study, parts, data_recipe(parts, study.model.resolution), store, print)
+    statistics = prepare_statistics(
+        study, epoch_at_hand(parts, data_recipe(parts, study.model.resolution)), store, print
+    )
     columns = [i for i, c in enumerate(parts.contributors) if c.name in set(members)]
     weights = parts.ownership[:, columns].sum(axis=1)
     schedule = noise_schedule(study.model.noise_steps, study.model.beta_schedule)

@@ -18,6 +18,7 @@ from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.evaluate.statistics import prepare_statistics
 from tasks.evaluate.task import evaluate_coalition
 from tasks.evaluate.workers import InProcess, WorkerDied
+from tasks.frozen import epoch_at_hand
 from tasks.partition import partition
 from tasks.plan import Plan, make_plan
 from tasks.recipe import Recipe, data_recipe, pruned_recipe, reference_recipe
@@ -32,7 +33,7 @@ def planned(study: Study, store: Store) -> tuple[Plan, Setting]:
     data = data_recipe(parts, study.model.resolution)
     reference = reference_recipe(study.model, data, None)
     pruned = pruned_recipe(study.pruning, study.model, reference, data)
-    statistics = prepare_statistics(study, parts, data, store, print)
+    statistics = prepare_statistics(study, epoch_at_hand(parts, data), store, print)
     pixels = store.save_named_by_content("data", {"train_pixels": parts.train_pixels})
     setting = Setting(store.url, study, pixels, parts.train_digests, parts.ownership, pruned.key, statistics)
     return make_plan(study, parts, pruned, statistics, Ledger(store)), setting

@@ -19,7 +19,7 @@ def main() -> None:
         print(step, flush=True)
         time.sleep(0.05)
 
-    obtain_reference(study, reference_recipe_of(study), tiny_data(), store, say=print, progress=progress)
+    obtain_reference(study, reference_recipe_of(study), tiny_data, store, say=print, progress=progress)
 
 
 if __name__ == "__main__":

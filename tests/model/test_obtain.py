@@ -51,13 +51,13 @@ def heldout(denoiser) -> float:
 
 def reference_of(study, store, say=print, given=None):
     recipe = reference_recipe_of(study, given)
-    return recipe, obtain_reference(study, recipe, tiny_data(), store, say=say)
+    return recipe, obtain_reference(study, recipe, tiny_data, store, say=say)
 
 
 def pruned_of(study, store, say=print):
     recipe, record = reference_of(study, store, say)
     pruned = pruned_recipe_of(study, recipe)
-    return obtain_pruned(study, pruned, record, tiny_data(), store, heldout_loss=heldout, say=say)
+    return obtain_pruned(study, pruned, record, tiny_data, store, heldout_loss=heldout, say=say)
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_a_recovery_that_was_interrupted_goes_on_to_the_same_weights(store, made
     study, say = tiny_study(execution={"device": "cpu", "checkpoint_seconds": 1e-9}), Saying()
     recipe, reference = reference_of(study, store)
     pruned = pruned_recipe_of(study, recipe)
-    arguments = (study, pruned, reference, tiny_data(), store)
+    arguments = (study, pruned, reference, tiny_data, store)
     with pytest.raises(Killed):
         obtain_pruned(*arguments, heldout_loss=heldout, say=say, progress=killed_at_three)
     resumed = obtain_pruned(*arguments, heldout_loss=heldout, say=say)

@@ -14,9 +14,9 @@ from infra.store import Store
 from tasks.evaluate.jobs import Job, Setting
 from tasks.evaluate.statistics import prepare_statistics
 from tasks.evaluate.workers import InProcess
+from tasks.frozen import epoch_at_hand
 from tasks.model.pruned import obtain_pruned
 from tasks.model.reference import obtain_reference
-from tasks.model.task import everybody
 from tasks.partition import Partition, partition
 from tasks.plan import make_plan
 from tasks.plan.archive import UNKNOWN, Archive, find_archive
@@ -72,11 +72,12 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Epoch:
     study, store = small_study(make_data(folder / "data")), Store(str(folder / "store"))
     people = partition(study.data, study.model.resolution)
     data = data_recipe(people, study.model.resolution)
-    statistics = prepare_statistics(study, people, data, store, print)
+    epoch = epoch_at_hand(people, data)
+    statistics = prepare_statistics(study, epoch, store, print)
     reference = reference_recipe(study.model, data, None)
-    trained = obtain_reference(study, reference, everybody(people), store, say=print)
+    trained = obtain_reference(study, reference, lambda: epoch.images.everybody, store, say=print)
     pruned = pruned_recipe(study.pruning, study.model, reference, data)
-    obtain_pruned(study, pruned, trained, everybody(people), store, heldout_loss=lambda _: 0.0, say=print)
+    obtain_pruned(study, pruned, trained, lambda: epoch.images.everybody, store, heldout_loss=lambda _: 0.0, say=print)
     return Epoch(store, study, pruned, statistics)
 
 

@@ -22,6 +22,7 @@ def preview() -> Preview:
         training_images=10,
         heldout_images=2,
         problems=(),
+        epoch="epoch 1 goes on: the images are those of epoch 1",
         reference=Step(IN_STORE),
         pruned=Step(IN_STORE),
         statistics_missing=(),
