@@ -113,7 +113,7 @@ def frozen_in_store(data: Recipe, pixels: str, name: str, store: Store) -> Froze
     except FileNotFoundError as error:
         raise ImagesGone(
             f"the images that {name} rests on are no longer in the store (somebody opted out, or they were tidied away), "
-            "and something has to be made from them: a property that is new, or a reference that was removed. Open a new epoch: "
-            "`reattribute` with new_epoch, or another model.seed"
+            "and something has to be made from them: a property that is new, or a reference that was removed. Open a new "
+            "epoch: `reattribute` or `attribute` with new_epoch"
         ) from error
     return Frozen(data, arrays["train_pixels"], arrays["heldout_pixels"])
