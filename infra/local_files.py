@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import stat
 import time
@@ -19,9 +20,10 @@ from typing import BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 
-from infra.store_types import Entry, StoreError
+from infra.store_types import Entry, StoreError, StoreUnavailable
 
 _SUFFIX = ".part"
+_OURS = re.compile(r"\.[0-9a-f]{32}\.part")  # exactly what _hidden_copy gives
 _LITTER_SECONDS = 24 * 3600.0  # no write takes as long: a hidden copy this old belongs to a dead process
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}
 
@@ -57,12 +59,29 @@ class Folder:
         return Path(path).read_bytes()
 
     def entries(self, path: str) -> dict[str, Entry]:
-        """All files below a folder, by their paths; none if there is no such folder."""
-        try:
-            found = self._fs.find(path, detail=True)
-        except FileNotFoundError:
-            return {}
-        return {name: Entry(int(info["size"]), None, float(info["mtime"])) for name, info in found.items()}
+        """All files below a folder, by their paths; none if there is no such folder.
+
+        Raises:
+            OSError: if a folder or a file cannot be looked into: what is not seen there must not pass for absent.
+            StoreError: if a link below it leads to another folder, or nowhere.
+        """
+        found: dict[str, Entry] = {}
+
+        def failed(error: OSError) -> None:
+            if error.filename == path and isinstance(error, FileNotFoundError | NotADirectoryError):
+                return  # nothing lies below what is not there, or is a file
+            raise _unseen(error) from error
+
+        for folder, folders, files in os.walk(path, onerror=failed):
+            for name in folders:
+                if os.path.islink(f"{folder}/{name}"):
+                    # Followed, it could lead in a circle, or to one thing under two names.
+                    raise StoreError(f"{folder}/{name} is a link to a folder: put the folder itself there, or mount it")
+            for name in files:
+                entry = _entry(f"{folder}/{name}")
+                if entry is not None:
+                    found[f"{folder}/{name}"] = entry
+        return found
 
     def replace(self, path: str, data: bytes) -> None:
         """Give `path` this content, whatever was there."""
@@ -117,6 +136,8 @@ class Folder:
     def remove_litter(self) -> None:
         """Delete hidden copies that killed processes left."""
         for copy in Path(self.root).rglob(f".*{_SUFFIX}"):
+            if not _OURS.fullmatch(copy.name):
+                continue  # other programs write in this way too
             with contextlib.suppress(FileNotFoundError):  # another run may be doing the same
                 if time.time() - copy.stat().st_mtime > _LITTER_SECONDS:
                     copy.unlink()
@@ -126,6 +147,24 @@ class Folder:
         if not stat.S_ISREG(status.st_mode):  # reading a pipe that somebody put there would never end
             raise StoreError(f"{path} is not a plain file")
         return status.st_size
+
+
+def _unseen(error: OSError) -> OSError:
+    """What is raised where a folder could not be listed."""
+    if isinstance(error, FileNotFoundError):  # which readers take for an absence of what they asked for
+        return StoreUnavailable(f"{error.filename} went away while the store was being listed; try again")
+    return error
+
+
+def _entry(path: str) -> Entry | None:
+    """A listed file's entry; None if it has just been deleted, as leases and hidden copies are all the time."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise StoreError(f"{path} is a link that leads nowhere: is a disk not mounted?") from None
+        return None
+    return Entry(status.st_size, None, status.st_mtime)
 
 
 @contextlib.contextmanager

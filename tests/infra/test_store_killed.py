@@ -50,7 +50,7 @@ def _assert_whole(store: Store) -> None:
 def test_halves_of_killed_writers_are_swept_once_they_are_old(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.write("a/kept", b"")
-    old, new = tmp_path / "a/.0123.part", tmp_path / "a/.4567.part"
+    old, new = tmp_path / f"a/.{'01' * 16}.part", tmp_path / f"a/.{'45' * 16}.part"
     for half in (old, new):
         half.write_bytes(b"ha")
     os.utime(old, (time.time() - 90_000,) * 2)

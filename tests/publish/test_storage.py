@@ -88,7 +88,7 @@ def test_unfinished_statements_of_this_study_are_removed_and_nothing_else(store:
 def test_old_halves_of_files_go_with_them(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.write("models/whole", b"")
-    half = tmp_path / "models/.0123.part"
+    half = tmp_path / f"models/.{'01' * 16}.part"
     half.write_bytes(b"ha")
     os.utime(half, (time.time() - 90_000,) * 2)
     remove_unfinished("small", store)
