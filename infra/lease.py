@@ -9,7 +9,13 @@ both take it over.
 Whoever tidies the store up holds it alone, under a name that no study can have. They and a run that begins at the same
 moment each take their own lease first and look for the other's then, so that at least one of them sees the other.
 
-Clocks of the machines that share a store should agree to within a minute or so: a lease is renewed every 20 s and lives 120.
+Whoever was silent for so long that others may have taken its lease for stale (suspended, or cut off from the store) renews
+first and looks then, likewise: if somebody who excludes it has been there since its lease lapsed, and be it that they have
+come and gone, it has lost. While a lease has not lapsed there is nothing to look for: whoever comes finds it living and is
+refused, so that nobody loses to a newcomer that is about to give up.
+
+Clocks of the machines that share a store should agree to within a minute: a lease is renewed every 20 s and lives 120, and
+its own holder takes it for lapsed when half of that is over.
 """
 
 from __future__ import annotations
@@ -60,7 +66,7 @@ class LeaseHeld(RuntimeError):
 
 
 class LeaseLost(RuntimeError):
-    """This run was silent for so long that another one took the study over."""
+    """This run was silent for so long that others took it for dead: one took the study over, or began what excludes it."""
 
 
 class Lease:
@@ -78,7 +84,9 @@ class Lease:
         self._store, self._study, self._name = store, study, holder
         self._duration, self._renewal = duration, renewal
         self._number = 0
-        self._lost = threading.Event()
+        self._expires = 0.0  # of the last lease of ours that we know nobody came after
+        self._renewing = threading.Lock()
+        self._lost = ""  # why, in words
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -87,7 +95,8 @@ class Lease:
         if numbers:
             self._refuse_living(numbers[-1])
         self._number = (numbers[-1] if numbers else 0) + 1
-        body = self._body(self._duration)
+        expires = time.time() + self._duration
+        body = self._body(expires)
         # A bucket may do it, lose the answer, be asked again and say no: then what is there is ours.
         if not self._store.create(self._key(self._number), body) and self._read(self._number) != _parsed(body):
             raise LeaseHeld(f"study '{self._study}' was taken by another run at this very moment; try again")
@@ -98,7 +107,8 @@ class Lease:
         for old in numbers:
             self._store.delete(self._key(old))
         self._refuse_beside()
-        self._thread = threading.Thread(target=self._renew, name=f"lease-{self._study}", daemon=True)
+        self._expires = expires
+        self._thread = threading.Thread(target=self._keep, name=f"lease-{self._study}", daemon=True)
         self._thread.start()
         return self
 
@@ -108,10 +118,12 @@ class Lease:
         self._done.set()
         if self._thread is not None:
             self._thread.join()
-        if self._lost.is_set():
-            return
+        if not self._lost:
+            self._give_back()
+
+    def _give_back(self) -> None:
         try:
-            self._store.write(self._key(self._number), self._body(0.0))  # given back: stale from now on
+            self._store.write(self._key(self._number), self._body(time.time()))  # stale from now on
         except Exception:
             # It expires by itself. What ended the run, or its finished work, matters more than this.
             log.warning("the lease of study '%s' could not be given back; it will expire", self._study, exc_info=True)
@@ -120,23 +132,48 @@ class Lease:
         """Call before anything that only the holder may do. Renews the lease, so that it is good for some time.
 
         Raises:
-            LeaseLost: if another run has taken the study over.
+            LeaseLost: if another run has taken the study over, or something that excludes it was begun.
         """
-        if not self._lost.is_set() and not self._superseded():
-            self._store.write(self._key(self._number), self._body(self._duration))
-            # Asked again: whoever looked before this renewal may have found a stale lease.
-            if not self._superseded():
-                return
-        self._lost.set()
-        raise LeaseLost(f"study '{self._study}' was taken over by another run; this one stops without publishing")
+        self._renew()
+        if self._lost:
+            raise LeaseLost(f"{self._lost}; this one stops without publishing or deleting anything more")
 
     def _renew(self) -> None:
-        while not self._done.wait(self._renewal):
-            try:
-                if self._superseded():
-                    self._lost.set()
+        """Make the lease good for its whole duration, or find out that it is lost."""
+        with self._renewing:
+            if self._lost:
+                return
+            if not self._superseded():
+                expires = time.time() + self._duration
+                self._store.write(self._key(self._number), self._body(expires))
+                # Asked again: whoever looked before this renewal may have found a stale lease.
+                if not self._superseded():
+                    # Asked after the write: up to then others could see the old one only.
+                    if time.time() >= self._lapse():
+                        self._look_beside()
+                    if not self._lost:
+                        self._expires = expires
                     return
-                self._store.write(self._key(self._number), self._body(self._duration))
+            self._lost = f"{_activity(self._study)} was taken over by another run"
+
+    def _lapse(self) -> float:
+        """From when on somebody, whose clock may be ahead of ours, could have taken our lease for stale."""
+        return self._expires - self._duration / 2
+
+    def _look_beside(self) -> None:
+        """Our lease had lapsed: who excludes us and was there since? By their own clock they found ours expired, so theirs
+        ended later; whoever gave theirs back before had been refused because of ours."""
+        for key, holder in _newest(self._store, self._excluding).items():
+            if key != self._key(self._number) and holder.expires >= self._expires:
+                ours, theirs = _activity(self._study), _activity(key.split("/")[1])
+                self._lost = f"the lease of {ours} lapsed, and meanwhile {theirs} was begun by {holder.holder}"
+                self._give_back()
+                return
+
+    def _keep(self) -> None:
+        while not self._lost and not self._done.wait(self._renewal):
+            try:
+                self._renew()
             except Exception as error:
                 # The store is away for the moment, and each kind of store says so by errors of its own. The lease lives
                 # on until it expires; `check` decides before publishing.
@@ -150,12 +187,17 @@ class Lease:
     def _refuse_beside(self) -> None:
         """Give our lease back, and raise, if somebody holds what excludes us."""
         try:
-            for key, holder in living(self._store, None if self._study == HOUSEKEEPING else HOUSEKEEPING).items():
+            for key, holder in living(self._store, self._excluding).items():
                 if key != self._key(self._number):
                     raise _held(key.split("/")[1], holder, self._store.where(key))
         except BaseException:
-            self._store.write(self._key(self._number), self._body(0.0))
+            self._store.write(self._key(self._number), self._body(time.time()))
             raise
+
+    @property
+    def _excluding(self) -> str | None:
+        """Under which name those lie that exclude us; None for all names."""
+        return None if self._study == HOUSEKEEPING else HOUSEKEEPING
 
     def _superseded(self) -> bool:
         return any(number > self._number for number in self._numbers())
@@ -171,14 +213,14 @@ class Lease:
     def _key(self, number: int) -> str:
         return f"leases/{self._study}/{number:08d}.json"
 
-    def _body(self, duration: float) -> bytes:
+    def _body(self, expires: float) -> bytes:
         holder = Holder(
             holder=self._name,
             host=socket.gethostname(),
             machine=machine(),
             process=os.getpid(),
             process_started=started(),
-            expires=time.time() + duration,
+            expires=expires,
         )
         return canonical_json(holder.model_dump())
 
@@ -189,13 +231,21 @@ def living(store: Store, name: str | None = None) -> dict[str, Holder]:
     Raises:
         StoreError: if what lies there is not a lease.
     """
+    return {key: holder for key, holder in _newest(store, name).items() if not holder.is_stale(time.time())}
+
+
+def _newest(store: Store, name: str | None) -> dict[str, Holder]:
     newest: dict[str, str] = {}
     for key in store.list("leases" if name is None else f"leases/{name}"):  # sorted, and numbers are padded
         folder, _, file = key.rpartition("/")
         if _LEASE.fullmatch(file):
             newest[folder] = key
     holders = ((key, _read(store, key)) for key in newest.values())
-    return {key: holder for key, holder in holders if holder is not None and not holder.is_stale(time.time())}
+    return {key: holder for key, holder in holders if holder is not None}
+
+
+def _activity(name: str) -> str:
+    return "the tidying up of the store" if name == HOUSEKEEPING else f"study '{name}'"
 
 
 def _held(name: str, current: Holder, where: str) -> LeaseHeld:

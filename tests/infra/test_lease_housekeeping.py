@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from infra.lease import HOUSEKEEPING, Lease, LeaseHeld, living
+from infra.lease import HOUSEKEEPING, Lease, LeaseHeld, LeaseLost, living
 from infra.store import Store, StoreError
 from tasks.study import NAME
 from tests.infra.racing import race
@@ -71,6 +72,129 @@ def test_what_is_no_lease_stops_whoever_would_delete(store: Store) -> None:
     store.write("leases/study/00000001.json", b"{}")
     with pytest.raises(StoreError, match="is not a lease"), Lease(store, HOUSEKEEPING, "me"):
         pass
+
+
+BOTH = pytest.mark.parametrize(("sleeper", "other"), [("study", HOUSEKEEPING), (HOUSEKEEPING, "study")])
+
+
+class Asleep(Lease):
+    """A lease that is not renewed by itself; `lapse` makes it as old as if its holder had been suspended for long."""
+
+    def __init__(self, store: Store, study: str) -> None:
+        super().__init__(store, study, "the sleeper", duration=60, renewal=3600)
+
+    def lapse(self) -> None:
+        self._expires = time.time() - 1
+        self._store.write(self._key(self._number), self._body(self._expires))
+
+
+@BOTH
+def test_a_lapsed_holder_loses_to_whoever_excludes_it_and_gives_its_lease_back(
+    store: Store, sleeper: str, other: str
+) -> None:
+    with Asleep(store, sleeper) as lapsed:
+        lapsed.lapse()
+        with Lease(store, other, "flow run wide-awake") as awake:
+            with pytest.raises(LeaseLost, match=r"lapsed, and meanwhile .* was begun by flow run wide-awake"):
+                lapsed.check()
+            awake.check()
+            assert [key.split("/")[1] for key in living(store)] == [other]
+        with pytest.raises(LeaseLost):
+            lapsed.check()
+
+
+@BOTH
+def test_a_lapsed_holder_loses_though_whoever_excludes_it_has_come_and_gone(
+    store: Store, sleeper: str, other: str
+) -> None:
+    with Asleep(store, sleeper) as lapsed:
+        lapsed.lapse()
+        with Lease(store, other, "quick"):
+            pass  # it may have deleted what the sleeper rests on, or published what the sleeper is about to delete
+        with pytest.raises(LeaseLost, match="begun by quick"):
+            lapsed.check()
+
+
+@BOTH
+def test_the_renewal_itself_notices_who_was_begun_meanwhile(store: Store, sleeper: str, other: str) -> None:
+    with Lease(store, sleeper, "sleeper", duration=0.0, renewal=0.05) as lapsed, Lease(store, other, "awake"):
+        until = time.monotonic() + 10
+        while not lapsed._lost and time.monotonic() < until:
+            time.sleep(0.01)
+        assert "begun by awake" in lapsed._lost
+        assert [key.split("/")[1] for key in living(store)] == [other]
+
+
+@BOTH
+def test_who_lapsed_while_nobody_came_goes_on_and_keeps_others_out(store: Store, sleeper: str, other: str) -> None:
+    with Lease(store, other, "long ago"):
+        pass
+    with Asleep(store, sleeper) as lapsed:
+        with pytest.raises(LeaseHeld):
+            Lease(store, other, "refused while it was good").__enter__()
+        time.sleep(0.01)
+        lapsed._expires = time.time()
+        lapsed._store.write(lapsed._key(1), lapsed._body(lapsed._expires))
+        lapsed.check()
+        with pytest.raises(LeaseHeld, match="the sleeper"):
+            Lease(store, other, "refused after it").__enter__()
+
+
+class _Looking(Store):
+    """A store whose user stands still between taking a lease and looking for others."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.taken, self.go_on = threading.Event(), threading.Event()
+
+    def create(self, key: str, data: bytes) -> bool:
+        created = super().create(key, data)
+        self.taken.set()
+        assert self.go_on.wait(10)
+        return created
+
+
+@BOTH
+@pytest.mark.parametrize("lapsed", [False, True])
+def test_a_newcomer_about_to_be_refused_costs_only_a_lapsed_holder_its_lease(
+    store: Store, sleeper: str, other: str, lapsed: bool
+) -> None:
+    looking = _Looking(store.url)
+    refused: list[str] = []
+
+    def come() -> None:
+        try:
+            Lease(looking, other, "newcomer").__enter__()
+        except LeaseHeld as held:
+            refused.append(str(held))
+
+    with Asleep(store, sleeper) as holder:
+        newcomer = threading.Thread(target=come)
+        newcomer.start()
+        assert looking.taken.wait(10)
+        if lapsed:  # whether the newcomer looked before or after this renewal cannot be known
+            holder.lapse()
+            with pytest.raises(LeaseLost, match="begun by newcomer"):
+                holder.check()
+        else:
+            holder.check()
+        looking.go_on.set()
+        newcomer.join()
+        assert len(refused) == (not lapsed)
+
+
+def test_a_lapsed_holder_that_could_not_look_is_not_taken_for_alone_the_next_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Asleep(store, "study") as lapsed:
+        lapsed.lapse()
+        with Lease(store, HOUSEKEEPING, "awake"):
+            with monkeypatch.context() as away:
+                away.setattr("infra.lease._newest", lambda *_: 1 / 0)
+                with pytest.raises(ZeroDivisionError):
+                    lapsed.check()
+            with pytest.raises(LeaseLost, match="begun by awake"):
+                lapsed.check()
 
 
 def test_no_study_can_have_the_name() -> None:
