@@ -25,8 +25,8 @@ class DataSpec(Section):
     url: str = Field(
         default="data/openmoji",
         min_length=1,
-        description="Folder or fsspec URL with the images and metadata.csv, .jsonl or .parquet; "
-        "without a metadata file each sub-folder is a contributor.",
+        description="Folder or fsspec URL with the images and metadata.csv, .jsonl or .parquet; without a metadata file "
+        "each sub-folder is a contributor. Or uploads:spring: what contributors handed in for the collection 'spring'.",
     )
     contributor_column: str = Field(
         default="contributor",

@@ -14,12 +14,14 @@ from tasks.partition.folder import METADATA, Folder, relative_path
 from tasks.partition.metadata import Row, find_metadata, read_rows
 from tasks.partition.names import clean, quoted, unsafe
 from tasks.partition.shares import LONGEST_CELL, ShareError, parse_shares
-from tasks.partition.types import DataError, Problem, Shares
+from tasks.partition.types import DataError, Files, Problem, Shares
+from tasks.partition.uploaded import Handed, Uploaded
 from tasks.study import DataSpec
 
 # Files that belong beside data and are no images; hidden files are passed over too, unless they end like an image.
 _DOCUMENTS = ("readme", "license", "licence", "attribution", "notice", "copying", "changelog", "citation")
 _IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jp2"}
+LARGEST_TABLE = 64 * 2**20  # bytes of a table in an upload, which anybody may have made
 _LISTED_NAMES = 10  # how many file names one sentence holds at most
 
 
@@ -44,16 +46,20 @@ class Claims:
         self.problems.append(Problem(subject, kind, reason, "left out"))
 
 
-def read_claims(folder: Folder, spec: DataSpec) -> Claims:
-    """Claims of the whole folder, in the order of the files' names. Raises DataError as `metadata` does."""
-    claims = Claims(problems=sorted(folder.refused.values(), key=lambda problem: problem.subject))
-    table = find_metadata(folder)
-    if table is None:
-        _from_folders(folder, claims)
+def read_claims(found: Folder | Uploaded, spec: DataSpec) -> Claims:
+    """Claims of the whole folder, or of all uploads, in the order of the files' names.
+
+    Raises DataError as `metadata` does; an upload whose table is damaged is a problem of its own.
+    """
+    claims = Claims(problems=sorted(found.refused.values(), key=lambda problem: problem.subject))
+    if isinstance(found, Uploaded):
+        _from_uploads(found, spec, claims)
+    elif (table := find_metadata(found)) is None:
+        _from_folders(found, claims)
     else:
-        rows, problems = read_rows(folder, table, spec)
+        rows, problems = read_rows(found, table, spec)
         claims.problems += problems
-        _from_rows(rows, folder, claims)
+        _from_rows(rows, found, claims)
     claims.accepted.sort(key=lambda claim: claim.file_name)
     by_spelling: dict[str, list[str]] = defaultdict(list)
     for name in sorted(claims.names):
@@ -101,7 +107,56 @@ def _from_folders(folder: Folder, claims: Claims) -> None:
         claims.accepted += [Claim(name, ((owner, 1.0),), None) for name in files]
 
 
-def _from_rows(rows: list[Row], folder: Folder, claims: Claims) -> None:
+def _from_uploads(found: Uploaded, spec: DataSpec, claims: Claims) -> None:
+    """Each upload by its own table, if it has one. What a contributor handed in twice, with the same owners and date, counts
+    once: a folder that is handed in again with one more image must not double the others."""
+    seen: dict[tuple[str, str, Shares, str | None], Handed] = {}
+    for upload in found.uploads:
+        of_upload = Claims()
+        _from_upload(upload, spec, of_upload)
+        again: list[Claim] = []
+        for claim in of_upload.accepted:
+            first = seen.setdefault(
+                (upload.contributor, upload.sha256[claim.file_name], claim.shares, claim.date), upload
+            )
+            (claims.accepted if first is upload else again).append(claim)
+        claims.problems += of_upload.problems
+        claims.names |= of_upload.names
+        if again:
+            reason = (
+                f"{len(again)} files of {upload.url} were handed in by {upload.contributor!r} in another upload too; they "
+                f"count once: {named([claim.file_name for claim in again])}"
+            )
+            claims.problems.append(Problem(upload.url, "handed-in-again", reason, "kept"))
+
+
+def _from_upload(upload: Handed, spec: DataSpec, claims: Claims) -> None:
+    files = [name for name in sorted(upload.files) if not _passed_over(name.removeprefix(upload.prefix))]
+    if unsafe(upload.contributor):
+        _refuse_name(upload.contributor, upload.contributor, files, claims)
+        return
+    claims.names.add(upload.contributor)
+    try:
+        table = find_metadata(upload)
+        if table is None:
+            claims.accepted += [Claim(name, ((upload.contributor, 1.0),), None) for name in files]
+            return
+        if upload.files[table] > LARGEST_TABLE:
+            raise DataError(f"{table} has {upload.files[table]:,} bytes; {LARGEST_TABLE:,} is the most")
+        rows, problems = read_rows(upload, table, spec, owner_known=True)
+    except (
+        ValueError,
+        OverflowError,
+        FileNotFoundError,
+    ) as error:  # DataError, Refused, or what a hostile table provokes
+        reason = f"the table of {upload.url}, by {upload.contributor!r}, cannot be used, nor can its images: {error}"
+        claims.refuse(upload.url, "bad-metadata", reason)
+        return
+    claims.problems += problems
+    _from_rows(rows, upload, claims, upload.contributor)
+
+
+def _from_rows(rows: list[Row], folder: Files, claims: Claims, uploader: str | None = None) -> None:
     by_file: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if not isinstance(row.file_name, str):
@@ -112,7 +167,7 @@ def _from_rows(rows: list[Row], folder: Folder, claims: Claims) -> None:
             claims.refuse(row.where, "no-file-name" if empty else "wrong-type", reason)
             continue
         try:
-            by_file[relative_path(row.file_name)].append(row)
+            by_file[folder.prefix + relative_path(row.file_name)].append(row)
         except ValueError as error:
             kind = "unsafe-path" if row.file_name.strip() else "no-file-name"
             claims.refuse(row.file_name or row.where, kind, f"{row.where}: file_name {quoted(row.file_name)} {error}")
@@ -120,7 +175,7 @@ def _from_rows(rows: list[Row], folder: Folder, claims: Claims) -> None:
     unlike = {name.casefold(): name for name in folder.files}
     for name, listed in sorted(by_file.items()):
         row = listed[0]
-        shares = _owners(name, row, claims)
+        shares = _owners(name, row, claims, uploader)
         if len(listed) > 1 and not _repeats_agree(name, listed, claims):
             continue
         if shares is None:
@@ -140,12 +195,14 @@ def _from_rows(rows: list[Row], folder: Folder, claims: Claims) -> None:
         _refuse_name(owner, owner, files, claims)
     _name_remarks(by_file, claims)
     for name in sorted(set(folder.files) - set(by_file)):
-        if name not in METADATA and not _passed_over(name):
+        plain = name.removeprefix(folder.prefix)
+        if plain not in METADATA and not _passed_over(plain):
             claims.refuse(name, "unlisted-file", f"{name!r} is in the folder but not in the metadata; add a row for it")
 
 
-def _owners(name: str, row: Row, claims: Claims) -> Shares | None:
-    """Owners in a row's cell; None, with a problem, where there are none to be had."""
+def _owners(name: str, row: Row, claims: Claims, uploader: str | None) -> Shares | None:
+    """Owners in a row's cell; None, with a problem, where there are none to be had. In an upload they are the uploader, if
+    nothing else is said, and never others alone: nobody puts images into another's name."""
     cell = row.owners
     if isinstance(cell, int) and not isinstance(cell, bool):
         cell = str(cell)  # owners known by number are common, and only a CSV table makes them text
@@ -154,6 +211,8 @@ def _owners(name: str, row: Row, claims: Claims) -> Shares | None:
     if not isinstance(cell, str):
         claims.refuse(name, "wrong-type", f"{row.where}: the owner of {name!r} is {quoted(cell)}, not a text")
         return None
+    if uploader is not None and clean(cell) in ("", uploader):  # a name may look like owners with shares
+        return ((uploader, 1.0),)
     try:
         shares = parse_shares(cell)
     except ShareError as error:
@@ -161,6 +220,13 @@ def _owners(name: str, row: Row, claims: Claims) -> Shares | None:
         return None
     if not shares:
         claims.refuse(name, "no-owner", f"{row.where} gives {name!r} no owner")
+        return None
+    if uploader is not None and uploader not in dict(shares):
+        reason = (
+            f"{row.where}: {name!r} was handed in by {uploader!r} and is said to be of {quoted(cell)}; whoever hands an "
+            "image in must be one of its owners"
+        )
+        claims.refuse(name, "others-name", reason)
         return None
     return shares
 

@@ -29,6 +29,7 @@ class Folder:
     files: dict[str, int] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)  # of the first level
     refused: dict[str, Problem] = field(default_factory=dict)  # links out of the folder, pipes, devices
+    prefix: str = ""
 
     @classmethod
     def open(cls, url: str) -> Folder:
@@ -56,6 +57,10 @@ class Folder:
     def read(self, name: str) -> bytes:
         """The bytes of a listed file; OSError as the file system raises it."""
         return bytes(self.filesystem.cat_file(f"{self.root}/{name}"))
+
+    def named(self, name: str) -> list[str]:
+        """The file of this name at the top, if there is one."""
+        return [name] if name in self.files else []
 
     def _list_remote(self) -> None:
         for path, info in self.filesystem.find(self.root, withdirs=True, detail=True).items():

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import pyarrow
 import pyarrow.parquet
 
-from tasks.partition.folder import METADATA, Folder
+from tasks.partition.folder import METADATA
 from tasks.partition.names import closest
-from tasks.partition.types import DataError, Problem
+from tasks.partition.types import DataError, Files, Problem
 from tasks.study import DataSpec
 
 FILE_NAME = "file_name"
@@ -34,19 +34,25 @@ class Row:
     date: object
 
 
-def find_metadata(folder: Folder) -> str | None:
+def find_metadata(folder: Files) -> str | None:
     """Name of the folder's metadata file, None if there is none; DataError if there are several or it is a bad link."""
-    for name in METADATA:
+    names = [folder.prefix + name for name in METADATA]
+    for name in names:
         if name in folder.refused:
             raise DataError(f"{folder.url}: {folder.refused[name].reason}")
-    found = [name for name in METADATA if name in folder.files]
+    found = [name for name in names if name in folder.files]
     if len(found) > 1:
         raise DataError(f"{folder.url}: there are several metadata files ({', '.join(found)}); keep one")
     return found[0] if found else None
 
 
-def read_rows(folder: Folder, name: str, spec: DataSpec) -> tuple[list[Row], list[Problem]]:
-    """All rows of the metadata file `name`; DataError when the table cannot be read or lacks a column."""
+def read_rows(
+    folder: Files, name: str, spec: DataSpec, *, owner_known: bool = False
+) -> tuple[list[Row], list[Problem]]:
+    """All rows of the metadata file `name`; DataError when the table cannot be read or lacks a column.
+
+    `owner_known` for tables that need file names only: whose the images are is said elsewhere.
+    """
     data = folder.read(name)
     try:
         if name.endswith(".parquet"):
@@ -69,7 +75,7 @@ def read_rows(folder: Folder, name: str, spec: DataSpec) -> tuple[list[Row], lis
         else:
             kept.append((where, cells))
             columns += [column for column in cells if column not in columns]  # JSON rows need not be alike
-    _check_columns(name, columns, spec)
+    _check_columns(name, columns, spec, owner_known)
     rows = [
         Row(where, cells.get(FILE_NAME), cells.get(spec.contributor_column), cells.get(spec.date_column))
         for where, cells in kept
@@ -77,9 +83,12 @@ def read_rows(folder: Folder, name: str, spec: DataSpec) -> tuple[list[Row], lis
     return rows, problems
 
 
-def _check_columns(name: str, columns: list[str], spec: DataSpec) -> None:
+def _check_columns(name: str, columns: list[str], spec: DataSpec, owner_known: bool) -> None:
     wanted = {FILE_NAME: "every table needs it", spec.contributor_column: "data.contributor_column names it"}
-    if spec.date_column != type(spec).model_fields["date_column"].default:
+    if owner_known:
+        for column in {spec.contributor_column, spec.date_column} - set(columns):
+            wanted.pop(column, None)
+    elif spec.date_column != type(spec).model_fields["date_column"].default:
         wanted[spec.date_column] = "data.date_column names it"  # asked for by name, so a typo must not pass
     for column, reason in wanted.items():
         if column not in columns:

@@ -8,26 +8,28 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 import numpy as np
 
+from infra.store import StoreError
 from tasks.partition.claims import Claim, named, read_claims
 from tasks.partition.contributors import describe, ownership, rename, restrict, settle_small
 from tasks.partition.duplicates import find_duplicates, is_heldout
 from tasks.partition.folder import Folder
 from tasks.partition.images import Decoded, Refused, decode
 from tasks.partition.types import DataError, Image, Partition, Problem
+from tasks.partition.uploaded import Uploaded, open_data
 from tasks.study import DataSpec
 
 Progress = Callable[[int, int], None]
 
 
 def partition(spec: DataSpec, resolution: int, *, progress: Progress | None = None) -> Partition:
-    """Read the data folder of a study: every image decoded once, at `resolution` x `resolution` pixels.
+    """Read the images of a study: every image decoded once, at `resolution` x `resolution` pixels.
 
     `progress(done, total)` is called in the caller's thread after each image. Raises DataError, which lists every
     problem, when the folder or its table cannot be used or fewer than two contributors have training images.
     An unreachable store raises the file system's own OSError: were it a problem of one image, a slow network would
     change who owns what.
     """
-    folder = Folder.open(spec.url)
+    folder = open_data(spec.url)
     claims = read_claims(folder, spec)
     wanted, elsewhere = restrict(claims.accepted, claims.names, spec.only)
     names = claims.names & set(spec.only) if spec.only else claims.names
@@ -65,11 +67,17 @@ def partition(spec: DataSpec, resolution: int, *, progress: Progress | None = No
 
 
 def attribution(spec: DataSpec) -> str:
-    """Text of ATTRIBUTION.txt in the data folder, '' if there is none: what a statement must print beside images."""
-    folder = Folder.open(spec.url)
-    if "ATTRIBUTION.txt" not in folder.files:
-        return ""
-    return folder.read("ATTRIBUTION.txt").decode("utf-8", errors="replace")
+    """Text of ATTRIBUTION.txt in the data folder, or of those in all uploads; '' if there is none: what a statement must
+    print beside images."""
+    folder = open_data(spec.url)
+
+    def text(name: str) -> str:
+        try:
+            return folder.read(name).decode("utf-8", errors="replace")
+        except Refused as refused:  # one damaged upload; the statement is made nevertheless, and says so
+            return str(refused)
+
+    return "\n\n".join(text(name) for name in folder.named("ATTRIBUTION.txt"))
 
 
 def _heldout(found: Decoded, spec: DataSpec) -> bool:
@@ -84,7 +92,7 @@ def _stack(digests: tuple[str, ...], pixels: dict[str, np.ndarray], resolution: 
 
 
 def _decode_all(
-    folder: Folder, claims: list[Claim], spec: DataSpec, resolution: int, progress: Progress | None
+    folder: Folder | Uploaded, claims: list[Claim], spec: DataSpec, resolution: int, progress: Progress | None
 ) -> tuple[list[tuple[Claim, Decoded]], list[Problem]]:
     """All images that can be read, and a problem for each that cannot; both in the order of `claims`."""
 
@@ -115,12 +123,14 @@ def _decode_all(
     return decoded, broken
 
 
-def _read(folder: Folder, name: str, spec: DataSpec, resolution: int) -> Decoded:
+def _read(folder: Folder | Uploaded, name: str, spec: DataSpec, resolution: int) -> Decoded:
     # Not even uncompressed 16-bit RGBA is larger than this; so no need to fetch such a file to refuse it.
     if folder.files[name] > spec.maximum_megapixels * 8e6 + 2**20:
         raise Refused("too-large", f"{name!r} has {folder.files[name] / 1e6:.0f} MB, too much for any image allowed")
     try:
         data = folder.read(name)
+    except StoreError:
+        raise  # also where it is a PermissionError: credentials that have expired are no problem of one image
     except FileNotFoundError:
         raise Refused("missing-file", f"{name!r} vanished while the folder was read") from None
     except PermissionError:

@@ -8,12 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
 Action = Literal["left out", "kept", "merged", "converted"]
 Shares = tuple[tuple[str, float], ...]  # (contributor, share), sorted by contributor
+
+
+class Files(Protocol):
+    """Files that were listed once: a data folder, or one upload.
+
+    files: sizes in bytes by name, with forward slashes. prefix: of all names, put there by us.
+    """
+
+    url: str
+    prefix: str
+    files: dict[str, int]
+    refused: dict[str, Problem]
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a listed file. Raises OSError, StoreError, or images.Refused where only this file is to blame."""
+        ...
 
 
 @dataclass(frozen=True)
