@@ -14,7 +14,7 @@ import concurrent.futures
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -57,6 +57,7 @@ class PastStatement:
     epoch: its number; None where the statement is older than epochs. credits: one row a contributor in the order of
     `contributors`, columns contributor, images, pro_rata and `<property>_<kind>` as `tasks.publish.tables.credits_table`
     writes them. study: the form as it was. evaluations: counts: cached, new, reused, failed. where: key of its folder.
+    identities: by property, what makes its numbers what they are; none in older statements.
     """
 
     run: str
@@ -68,6 +69,7 @@ class PastStatement:
     study: dict[str, Any]
     evaluations: Mapping[str, int]
     where: str
+    identities: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class _Contributor(BaseModel):
@@ -102,6 +104,7 @@ class _Manifest(BaseModel):
     properties: tuple[_Property, ...]
     study: dict[str, Any]
     evaluations: dict[str, int] = {}
+    identities: dict[str, dict[str, Any]] = {}
     files: dict[str, _File]
 
     @field_validator("epoch", mode="before")
@@ -161,6 +164,7 @@ def _read(store: Store, folder: str, manifest_sha256: str | None = None) -> Past
         study=manifest.study,
         evaluations=manifest.evaluations,
         where=folder,
+        identities=manifest.identities,
     )
 
 

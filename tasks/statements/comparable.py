@@ -1,0 +1,82 @@
+"""Whether the figures of two statements are of the same thing.
+
+An epoch more or less leaves them comparable, and is said. Another way of making or measuring a coalition's model does not:
+then a difference says nothing about a contributor. Sections are read as this version reads them, so that a field that did
+not exist yet stands at its default; fields that change no figure are not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from tasks.section import Section
+from tasks.statements.read import PastProperty, PastStatement
+from tasks.study import Study
+
+_HARMLESS = {
+    "model": {"seed"},  # another reference of the same kind: another epoch
+    "pruning": set[str](),
+    "coalition": {"audit_seeds", "audit_coalitions"},
+    "sampling": {"batch_size"},
+}
+_BY_MODE = {"finetune": {"retrain_steps"}, "retrain": {"steps", "learning_rate"}}  # of a coalition, and not used
+
+
+def incomparable(
+    before: PastStatement,
+    study: Study,
+    then: PastProperty,
+    now: PastProperty,
+    identity: Mapping[str, Any] | None = None,
+    *,
+    from_samples: bool = True,
+) -> str | None:
+    """Why the credits for one property cannot be compared, as the end of the sentence "not comparable because …".
+
+    Args:
+        identity: what makes the property's numbers what they are, `Property.identity()`; None where it is not known.
+        from_samples: whether the property is of drawn images, so that it matters how they are drawn.
+    """
+    for what in ("unit", "sign", "estimator"):
+        if getattr(then, what) != getattr(now, what):
+            return f"its {what} was {getattr(then, what)!r} and is {getattr(now, what)!r}"
+    sections = ["model", "pruning", "coalition", *(["sampling"] if from_samples else [])]
+    known = before.identities.get(then.name)
+    if known is None or identity is None:
+        sections.append("properties")
+    changed: list[str] = []
+    try:
+        for section in sections:
+            changed += _changed(section, before.study.get(section, {}), getattr(study, section))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"its settings are not known in this version ({where}: {first['msg']})"
+    if known is not None and identity is not None and dict(known) != dict(identity):
+        changed += [f"{then.name} itself: {_differences(known, identity)}"]
+    if not changed:
+        return None
+    listed = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+    return f"other settings made its figures: {listed}"
+
+
+def _changed(name: str, then: Any, now: Section) -> Iterator[str]:
+    """Fields of a section that are others and change figures, with what they were and are."""
+    form = type(now).model_validate(then).model_dump(mode="json")
+    today = now.model_dump(mode="json")
+    harmless = _HARMLESS.get(name, {"names"})  # of properties: which ones there are changes none of them
+    if name == "coalition" and form["mode"] == today["mode"]:
+        harmless = harmless | _BY_MODE[today["mode"]]
+    for field, value in today.items():
+        if field not in harmless and form[field] != value:
+            yield f"{name}.{field} was {form[field]!r} and is {value!r}"
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Which options of a property, or its version."""
+    flat = [{"version": each.get("version"), **dict(each.get("options") or {})} for each in (then, now)]
+    names = sorted(name for name in flat[0].keys() | flat[1].keys() if flat[0].get(name) != flat[1].get(name))
+    return ", ".join(f"{name} was {flat[0].get(name)!r} and is {flat[1].get(name)!r}" for name in names)[:300]
