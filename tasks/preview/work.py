@@ -34,9 +34,11 @@ def add_up(lacks: Sequence[Lack], rates: Mapping[str, Measured | None], storage:
 def _priced(parts: Iterable[tuple[str, int]], rates: Mapping[str, Measured | None]) -> tuple[float, tuple[str, ...]]:
     total, unknown = 0.0, []
     for part, count in parts:
+        if not count:
+            continue  # a study that draws no images has no rate of drawing
         rate = rates[part]
-        if count and rate is None:
+        if rate is None:
             unknown.append(part)
-        elif rate is not None:
+        else:
             total += count * rate.seconds
     return total, tuple(unknown)

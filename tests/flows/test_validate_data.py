@@ -85,6 +85,14 @@ def test_a_property_added_later_needs_no_training_and_that_is_said(data: Path, f
     assert found.most.not_measured == (f"score/{names[2]}",)  # nobody ever measured it
 
 
+def test_a_study_without_sampled_properties_is_told_what_it_takes(data: Path, store: Store) -> None:
+    found = validate_data(small_study(data, name="no-images", properties={"names": ["heldout_loss"]}))
+    assert found.most.evaluations == EVALUATIONS and found.most.samplings == found.most.samples_bytes == 0
+    assert set(found.rates) == {"fine_tune", "score/heldout_loss"}
+    (page,) = artifacts("preview-no-images")
+    assert "one fine-tuning" in str(page.data) and "one drawing" not in str(page.data)
+
+
 def test_people_find_page_and_problems_in_the_ui(data: Path, store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     shutil.copytree(data, folder)

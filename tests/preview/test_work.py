@@ -92,3 +92,11 @@ def test_a_part_that_was_never_measured_leaves_no_sum(storage: Storage) -> None:
     assert add_up([Lack(False, False, False, ("heldout_loss",))], prices, storage).seconds == 2
     unknown = add_up([whole(job(study()))], prices, replace(storage, weights=None))
     assert unknown.weights_bytes is None
+
+
+def test_a_study_that_draws_no_images_needs_no_rate_of_drawing(storage: Storage) -> None:
+    wanted = study(properties={"names": ["heldout_loss"]})
+    prices = rates(wanted, PRUNED, held(job(study())))
+    assert "sample" not in prices
+    work = add_up([whole(job(wanted))], prices, storage)
+    assert (work.samplings, work.seconds, work.not_measured) == (0, 10 + 2, ())
