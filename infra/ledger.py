@@ -115,10 +115,16 @@ class LedgerConflict(RuntimeError):
 
 
 class Ledger:
-    """Records of one store. Listing is done once, by the driver; reading is checked against the schema."""
+    """Records of one store. Listing is done once, by the driver; reading is checked against the schema.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        packs: whether what had to be read one by one is packed for the next time (infra.packs). False for whoever must write
+            nothing by reading; packs that are there are used all the same.
+    """
+
+    def __init__(self, store: Store, *, packs: bool = True) -> None:
         self.store = store
+        self._writes_packs = packs
 
     def get(self, kind: type[R], key: str) -> R | None:
         """The record under `key`, or None.
@@ -168,7 +174,7 @@ class Ledger:
             read = {key: content for key, content in found if content is not None}
         data |= read
         records = {key: _parse(kind, key, data[key], self.store) for key in keys if key in data}
-        if packs is not None and len(read) >= WORTH_IT:
+        if packs is not None and self._writes_packs and len(read) >= WORTH_IT:
             packs.add(read)
         return records
 

@@ -48,7 +48,7 @@ class Packs:
 
     def add(self, records: dict[str, bytes]) -> None:
         """Copy records, which were read after `current` was listed, into a pack. Folds the packs there are into it if they
-        have become many."""
+        have become many. A store that does not take it costs time the next time, never the reading that led here."""
         copies = {
             key: (version, data.decode()) for key, data in records.items() if (version := self._current[key].version)
         }
@@ -62,6 +62,8 @@ class Packs:
                 self._store.write(f"{self._prefix}/{sha256(data)}.json", data)
         except StoreRefused as error:  # one who may only read; whoever may write will do it
             log.info("no pack of records was written: %s", error)
+        except (StoreError, OSError) as error:  # busy, full or away: all that was asked for has been read already
+            log.warning("no pack of records was written: %s", error)
 
     def _content(self, name: str) -> dict[str, tuple[str, str]]:
         digest = name.rpartition("/")[2].removesuffix(".json")

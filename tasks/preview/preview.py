@@ -54,7 +54,7 @@ def look_ahead(
         StoreError: if the store cannot be read.
     """
     check_budget(study, partition)
-    ledger = Ledger(store)
+    ledger = Ledger(store, packs=False)
     choice, epoch = look_up_epoch(study, partition, data, store, new=new_epoch)
     statistics, missing = _statistics(study, epoch, ledger, say)
     reference = reference_of(study, epoch.data)
