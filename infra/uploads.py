@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -134,15 +135,15 @@ def find_uploads(store: Store, collection: str = COLLECTION) -> Uploads:
     if not _COLLECTION.fullmatch(collection):
         raise ValueError(f"{collection[:80]!r} is no collection: lower-case letters, digits and dashes only")
     listed = store.entries(f"uploads/{collection}")
-    found, folders = Uploads(), set()
+    found = Uploads()
+    files: Counter[str] = Counter()  # of each upload's folder; counted once, for there may be very many of both
     for key in listed:
         parts = key.split("/")
         if len(parts) >= 5:  # uploads/<collection>/<contributor>/<upload>/…
-            folders.add("/".join(parts[:4]))
-    for folder in sorted(folders):
+            files["/".join(parts[:4])] += parts[4] == FILES and len(parts) > 5
+    for folder in sorted(files):
         if f"{folder}/{COMPLETE}" not in listed:
-            count = sum(key.startswith(f"{folder}/{FILES}/") for key in listed)
-            found.unfinished[folder] = f"{count} files are there, and no {COMPLETE}"
+            found.unfinished[folder] = f"{files[folder]} files are there, and no {COMPLETE}"
             continue
         try:
             found.complete.append(_believed(store, folder, listed))
