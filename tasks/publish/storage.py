@@ -2,16 +2,21 @@
 
 studies/<study>/<run>/credits.parquet … manifest.json     the manifest is written last: where it is, all is
 studies/<study>/latest.json                               {"run", "created", "manifest_sha256"}
+
+A run is named `20261123T160000Z-0123abcd`: when it began, and the beginning of its flow run's id. Whatever else lies among
+them is people's own.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from infra.digest import canonical_json, sha256
 from infra.store import Store, StoreError
 
-MANIFEST = "manifest.json"
+MANIFEST, LATEST = "manifest.json", "latest.json"
+RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")  # what flows.attribute calls a run
 
 
 def store_statement(
@@ -37,21 +42,21 @@ def store_statement(
     store.write(f"{folder}/{MANIFEST}", manifest)
     still_ours()
     latest = {"run": run, "created": created, "manifest_sha256": sha256(manifest)}
-    store.write(f"studies/{study}/latest.json", canonical_json(latest))
+    store.write(f"studies/{study}/{LATEST}", canonical_json(latest))
     return folder
 
 
 def remove_unfinished(study: str, store: Store) -> list[str]:
-    """Delete what killed runs left behind: folders without a manifest, and halves of files. Returns the folders' runs.
+    """Delete what killed runs left behind: runs' folders without a manifest, and halves of files. Returns the folders' runs.
 
-    Only for whoever holds the study's lease.
+    A folder that has not the name of a run is somebody's own, and stays. Only for whoever holds the study's lease.
     """
     store.remove_litter()
     prefix = f"studies/{study}/"
     runs: dict[str, list[str]] = {}
     for key in store.list(prefix.rstrip("/")):
         run, below, _ = key.removeprefix(prefix).partition("/")
-        if below:
+        if below and RUN.fullmatch(run):
             runs.setdefault(run, []).append(key)
     unfinished = [run for run, of_run in runs.items() if f"{prefix}{run}/{MANIFEST}" not in of_run]
     for run in unfinished:

@@ -15,6 +15,7 @@ from infra.digest import sha256
 from infra.store import Store, StoreError
 from tasks.publish.storage import remove_unfinished, store_statement
 
+RUN = "20261123T160000Z-0123abcd"
 FILES = {"manifest.json": b"{}", "credits.csv": b"a,b", "plots/one.png": b"png"}
 
 
@@ -74,15 +75,23 @@ def test_a_run_that_lost_the_study_publishes_no_further(store: Store, asked: int
 def test_unfinished_statements_of_this_study_are_removed_and_nothing_else(store: Store) -> None:
     publish(store, "done")
     publish(store, "done", study="small-2")
-    for key in ("small/half/credits.csv", "small/half/plots/one.png", "small-2/half/credits.csv", "small/other.json"):
+    halves = (f"small/{RUN}/credits.csv", f"small/{RUN}/plots/one.png")
+    for key in (*halves, f"small-2/{RUN}/credits.csv", "small/other.json"):
         store.write(f"studies/{key}", b"")
     store.write("ledger/scores/x.json", b"")
     before = set(store.list("studies"))
-    assert remove_unfinished("small", store) == ["half"]
+    assert remove_unfinished("small", store) == [RUN]
     gone = before - set(store.list("studies"))
-    assert gone == {"studies/small/half/credits.csv", "studies/small/half/plots/one.png"}
+    assert gone == {f"studies/{key}" for key in halves}
     assert store.exists("ledger/scores/x.json")
     assert remove_unfinished("small", store) == []
+
+
+@pytest.mark.parametrize("folder", ["archive/2025", "slides", "20260101", f"copy-of-{RUN}", f"{RUN}.bak", RUN.upper()])
+def test_folders_without_the_name_of_a_run_are_peoples_own_and_stay(store: Store, folder: str) -> None:
+    store.write(f"studies/small/{folder}/talk.pdf", b"theirs")
+    assert remove_unfinished("small", store) == []
+    assert store.exists(f"studies/small/{folder}/talk.pdf")
 
 
 def test_old_halves_of_files_go_with_them(tmp_path: Path) -> None:
@@ -99,7 +108,7 @@ def test_old_halves_of_files_go_with_them(tmp_path: Path) -> None:
 def _publish_for_ever(url: str, name: str) -> None:
     files = {f"file-{i}": bytes([i]) * 100_000 for i in range(40)} | {"manifest.json": b"{}"}
     for number in range(10**6):
-        store_statement(files, "small", f"{name}-{number}", "", Store(url), still_ours=ours)
+        store_statement(files, "small", f"20261123T160000Z-{name}{number:07x}", "", Store(url), still_ours=ours)
 
 
 def test_a_publisher_that_is_killed_leaves_whole_statements_and_halves_that_are_removed(tmp_path: Path) -> None:
@@ -108,7 +117,7 @@ def test_a_publisher_that_is_killed_leaves_whole_statements_and_halves_that_are_
     for name, moment in (("a", 0.05), ("b", 0.13), ("c", 0.23)):
         publisher = context.Process(target=_publish_for_ever, args=(store.url, name))
         publisher.start()
-        while not any(f"/{name}-" in key for key in store.list("studies/small")):
+        while not any(f"Z-{name}" in key for key in store.list("studies/small")):
             assert publisher.is_alive()
         time.sleep(moment)
         publisher.kill()
