@@ -2,7 +2,8 @@
 
     python -m infra.upload FOLDER --contributor "Emily Jäger" --to s3://bucket/prefix [--collection NAME]
 
-Nothing is sent before every name in the folder was looked at. The layout is infra.uploads'.
+Nothing is sent before every name in the folder was looked at. The layout is infra.uploads'. A complete upload is announced
+to the Prefect server of PREFECT_API_URL, if one is set (infra.announce).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import os
+import shlex
 import stat
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from infra.announce import NotAnnounced, announce
 from infra.digest import canonical_json, sha256_of_file
 from infra.names import one_spelling, refused_file
 from infra.settings import store_url
@@ -173,6 +176,21 @@ def _each(
             raise
 
 
+def _announce(upload: Upload) -> None:
+    """Tell the Prefect server, or say that nobody was told: the upload is complete either way."""
+    try:
+        print(f"announced to {announce(upload)}")
+    except NotAnnounced as error:
+        again = shlex.join(
+            ["python", "-m", "infra.upload", *(a for a in sys.argv[1:] if a != "--announce"), "--announce"]
+        )
+        print(
+            f"complete, but nobody was told of it: {error}. The schedule of `reattribute` will find it, or announce it "
+            f"again with:\n  {again}",
+            file=sys.stderr,
+        )
+
+
 def main() -> int:
     """Hand in a folder; 0 if it is complete, 2 if it cannot be as it is, 1 if the store cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m infra.upload", description="Hands in a folder of images.")
@@ -180,6 +198,7 @@ def main() -> int:
     parser.add_argument("--contributor", required=True, metavar="NAME", help="whose they are, as it is to be printed")
     parser.add_argument("--to", metavar="URL", help="the store, such as s3://bucket/prefix; CREDIT_STORE if not given")
     parser.add_argument("--collection", default=COLLECTION, help="what they are for; default: %(default)s")
+    parser.add_argument("--announce", action="store_true", help="announce it also if it was complete before")
     parser.add_argument("--dry-run", action="store_true", help="only look at the folder, and say where it would go")
     arguments = parser.parse_args()
     try:
@@ -190,7 +209,9 @@ def main() -> int:
         if arguments.dry_run:
             return 0
         new = hand_in(upload, paths, store, lambda text: print(text, flush=True))
-        print("complete" if new else "complete since an earlier time; nothing was sent")
+        print("complete" if new else "complete since an earlier time; nothing was sent", flush=True)
+        if new or arguments.announce:
+            _announce(upload)
         return 0
     except UploadError as error:
         print(error, file=sys.stderr)
