@@ -24,6 +24,7 @@ from tasks.progress import Stopwatch
 from tasks.publish.statement_data import collect
 from tasks.publish.storage import remove_unfinished
 from tasks.publish.task import publish_statement
+from tasks.statements.task import last_statement
 from tasks.study import Study
 
 # Threads that each wait for one worker process.
@@ -58,6 +59,7 @@ def attribute(study: Study, new_epoch: bool = False) -> str:
             log.warning("run %s was killed while it published; its half statement was removed", unfinished)
         clock = Stopwatch()
         partition, data, pixels = clock("partition", partition_data, study, store)
+        before = clock("last_statement", last_statement, study, partition, store)
         check_budget(study, partition)  # one that identifies nothing is refused before anything is trained
         epoch = clock("epoch", choose_epoch, study, partition, data, pixels, store, new_epoch)
         clock("prepare_epoch", prepare_epoch_on_pool, study, epoch, store)  # the steps that follow find what it made
@@ -87,5 +89,6 @@ def attribute(study: Study, new_epoch: bool = False) -> str:
             results,
             shown,
             clock.seconds,
+            before,
         )
         return publish_statement(statement, store, lease.check)

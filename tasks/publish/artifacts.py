@@ -12,6 +12,7 @@ import numpy as np
 
 from tasks.publish import numbers, plots, text
 from tasks.publish.rounds import story
+from tasks.publish.since import epoch_sentences, prose, savings, since_markdown
 from tasks.publish.tables import LEVEL, Separation, cautions, credit_scale, excess_scale, ranks, share_note, shares
 from tasks.publish.types import PropertyResult, StatementData
 
@@ -55,15 +56,16 @@ def artifact_markdown(data: StatementData) -> str:
         f"Run {text.markdown(data.run)}, {numbers.moment(data.created)}. "
         f"{len(data.partition.contributors)} contributors, {len(data.evaluations)} evaluations. "
         "The full statement is report.html beside the tables in the store.",
-        *(f"> {_prose(caution)}" for caution in cautions(data)),
+        *(f"> {prose(caution)}" for caution in cautions(data)),
+        *since_markdown(data),
     ]
     foot = [
         "Excess is a contributor's credit above an equal share, in the property's unit; more is always better. "
         "Intervals are 90 % and conditional on this epoch and seed.",
-        *(_prose(sentence) for sentence in story(data)),
+        *(prose(sentence) for sentence in (*epoch_sentences(data), *savings(data), *story(data))),
     ]
     if data.attribution.strip():
-        foot.append(_prose(text.shorten(" ".join(data.attribution.split()), 2000)))
+        foot.append(prose(text.shorten(" ".join(data.attribution.split()), 2000)))
     heads = [_verdict(result) for result in data.results]
     tables = [_table(data, result) for result in data.results]
     pictures = [_picture(data, result, number) for number, result in enumerate(data.results, 1)]
@@ -123,7 +125,7 @@ def _table(data: StatementData, result: PropertyResult) -> str:
         cells = (str(rank[i]), text.markdown(contributor.name), *(_unbroken(figure) for figure in figures))
         lines.append(f"| {' | '.join(cells)} |")
     if note := share_note(result):
-        lines += ["", f"> {_prose(note)}"]
+        lines += ["", f"> {prose(note)}"]
     return "\n".join(lines)
 
 
@@ -136,8 +138,3 @@ def _picture(data: StatementData, result: PropertyResult, number: int) -> str:
 def _unbroken(figure: str) -> str:
     """A number stays on one line with its unit, an interval with both its ends."""
     return figure.replace(" ", "\u00a0")
-
-
-def _prose(sentence: str) -> str:
-    """Our own sentence, in which a name or a unit may be hostile."""
-    return text.markdown(sentence, limit=len(sentence) * 12)

@@ -10,6 +10,7 @@ import base64
 import io
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib
@@ -27,7 +28,7 @@ from tasks.publish.types import PropertyResult, StatementData
 
 TOP, BOTTOM = 30, 10  # with more contributors than both, a plot shows only these
 ABOVE, BELOW, OPEN = "#0072B2", "#C04A00", "#6B6F76"  # blue, vermilion, grey: distinct in every colour blindness
-_INK, _QUIET, _FAINT = "#1F2328", "#6B6F76", "#DADDE1"
+INK, QUIET, FAINT = "#1F2328", "#6B6F76", "#DADDE1"
 _TILE = 48  # pixels, the least side of a sample in the grid
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -55,14 +56,18 @@ def credits_plot(
 
     `prefix` is put before every id, so that several plots can stand in one page.
     """
+    return as_svg(lambda: _figure(data, result, top, bottom), prefix=prefix, description=_describe(data, result))
+
+
+def as_svg(draw: Callable[[], Figure], *, prefix: str, description: str) -> str:
+    """What `draw` makes as an <svg> element in the house's style, with a description for those who do not see it."""
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         # The bundled font lacks many scripts. It only measures here; the reader's fonts draw.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support .* natively")
-        figure = _figure(data, result, top, bottom)
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata=_METADATA)
-    return _inline(buffer.getvalue(), prefix, _describe(data, result))
+        draw().savefig(buffer, format="svg", metadata=_METADATA)
+    return _inline(buffer.getvalue(), prefix, description)
 
 
 def _describe(data: StatementData, result: PropertyResult) -> str:
@@ -97,7 +102,7 @@ def _figure(data: StatementData, result: PropertyResult, top: int, bottom: int) 
     main = figure.add_axes((0.36, bottom_edge, 0.44, top_edge - bottom_edge))
     side = figure.add_axes((0.835, bottom_edge, 0.08, top_edge - bottom_edge), sharey=main)
 
-    main.axvline(0, color=_QUIET, linewidth=0.9, zorder=1)
+    main.axvline(0, color=QUIET, linewidth=0.9, zorder=1)
     colours = [ABOVE if lo > 0 else BELOW if hi < 0 else OPEN for lo, hi in zip(low, high, strict=True)]
     known = np.isfinite(low) & np.isfinite(high)  # with too few evaluations there is no interval, only a dot
     main.hlines(y[known], low[known] * factor, high[known] * factor, linewidth=1.7, zorder=2,
@@ -111,15 +116,15 @@ def _figure(data: StatementData, result: PropertyResult, top: int, bottom: int) 
     main.set_yticks(y, names)
     for label in main.get_yticklabels():
         label.set_parse_math(False)  # a name may hold dollar signs
-        label.set_color(_INK)
+        label.set_color(INK)
     main.set_ylim(y[-1] + 0.7, -0.7)
-    label = main.set_xlabel(f"excess credit{room}({text.shorten(unit, 36)})" if unit else "excess credit", color=_INK)
+    label = main.set_xlabel(f"excess credit{room}({text.shorten(unit, 36)})" if unit else "excess credit", color=INK)
     label.set_parse_math(False)
     main.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-    main.grid(axis="x", color=_FAINT, linewidth=0.6, zorder=0)
+    main.grid(axis="x", color=FAINT, linewidth=0.6, zorder=0)
     main.set_axisbelow(True)
     if left_out:
-        main.text(0.5, top + 0.1, f"{left_out} more in the table", color=_QUIET, ha="center", va="center",
+        main.text(0.5, top + 0.1, f"{left_out} more in the table", color=QUIET, ha="center", va="center",
                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
                   transform=main.get_yaxis_transform())  # fmt: skip
 
@@ -127,16 +132,16 @@ def _figure(data: StatementData, result: PropertyResult, top: int, bottom: int) 
     side.set_xlim(0, max(float(pro_rata.max()), 1e-9))
     decimals = share_decimals(len(order)) - (len(order) <= 40)
     for place, value in zip(y, pro_rata, strict=True):
-        side.annotate(percent(float(value), decimals), (float(value), place), xytext=(3, 0), color=_QUIET,
+        side.annotate(percent(float(value), decimals), (float(value), place), xytext=(3, 0), color=QUIET,
                       textcoords="offset points", va="center", ha="left", fontsize=7.5)  # fmt: skip
     side.set_xticks([0], [" "])  # a blank label: the two axes' titles stand on one line
     side.tick_params(labelleft=False)
-    side.set_xlabel("share of data", color=_INK)
+    side.set_xlabel("share of data", color=INK)
     for axes in (main, side):
-        axes.tick_params(length=0, colors=_QUIET)
+        axes.tick_params(length=0, colors=QUIET)
         for spine in axes.spines.values():
             spine.set_visible(False)
-    main.tick_params(axis="y", labelcolor=_INK, pad=7)
+    main.tick_params(axis="y", labelcolor=INK, pad=7)
     return figure
 
 
@@ -171,7 +176,7 @@ def sample_grid(images: np.ndarray, *, columns: int = 12, limit: int = 48) -> by
     images = images[: limit if size <= 64 else limit // 2]
     columns = min(columns if size <= 64 else columns // 2, len(images))
     lines, gap = -(-len(images) // columns), max(2, size // 24)
-    grid = Image.new("RGB", (columns * (size + gap) - gap, lines * (size + gap) - gap), _FAINT)
+    grid = Image.new("RGB", (columns * (size + gap) - gap, lines * (size + gap) - gap), FAINT)
     for number, pixels in enumerate(images):
         how = Image.Resampling.NEAREST if size >= side else Image.Resampling.LANCZOS
         tile = Image.fromarray(pixels).resize((size, size), how)

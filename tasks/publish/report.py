@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from tasks.publish import numbers, plots, rounds, sections, text
+from tasks.publish import numbers, plots, rounds, sections, since, text
 from tasks.publish.numbers import Scale
 from tasks.publish.tables import LEVEL, Separation, cautions, credit_scale, excess_scale, ranks, share_note, shares
 from tasks.publish.types import PropertyResult, StatementData
@@ -104,6 +105,9 @@ def report_html(data: StatementData) -> bytes:
         evaluation_counts=sections.evaluation_counts(data),
         story=[_tied(sentence) for sentence in rounds.story(data)],
         rounds=rounds.rounds_table(data.rounds, data.study.estimation.stop_level),
+        **_since(data),
+        epoch_told=[_tied(sentence) for sentence in since.epoch_sentences(data)],
+        saved=since.savings(data),
         failed=sections.failed(data),
         problems=sections.problems(data),
         merged=sections.merged(data),
@@ -118,6 +122,20 @@ def report_html(data: StatementData) -> bytes:
         bottom=plots.BOTTOM,
     )
     return page.encode("utf-8", "backslashreplace")
+
+
+def _since(data: StatementData) -> dict[str, Any]:
+    """What the report says about the last statement; nothing for a study's first."""
+    if data.since is None:
+        return {"since": None}
+    return {
+        "since": data.since,
+        "since_day": since.day(data.since.created),
+        "since_moment": numbers.moment(data.since.created),
+        "since_people": data.since.people.sentence(),
+        "since_notes": [_tied(note) for note in data.since.notes],
+        "moves": since.moves_views(data.since),
+    }
 
 
 def _sentence(words: str) -> str:

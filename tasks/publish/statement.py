@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tasks.publish.report import report_html
+from tasks.publish.since import since_manifest
 from tasks.publish.tables import credits_csv, credits_table, evaluations_parquet, notes, parquet
 from tasks.publish.types import StatementData
 
@@ -55,6 +56,7 @@ def manifest_json(data: StatementData, files: Mapping[str, bytes]) -> bytes:
             for p in data.partition.problems
         ],
         "notes": notes(data),
+        "since": since_manifest(data.since),
         "files": {
             name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for name, content in files.items()

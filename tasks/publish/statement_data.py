@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from tasks.partition import Partition, attribution
 from tasks.plan.plan import Plan
 from tasks.publish.types import PropertyResult, StatementData
 from tasks.recipe import Recipe
+from tasks.statements.moved import changes_since
+from tasks.statements.read import PastStatement
+from tasks.statements.standing import epoch_standing
 from tasks.study import Study
 
 
@@ -35,8 +39,14 @@ def collect(
     results: tuple[PropertyResult, ...],
     reference_samples: np.ndarray,
     seconds: Mapping[str, float],
+    before: PastStatement | None = None,
 ) -> StatementData:
-    """Everything a statement says, with the digests it rests on."""
+    """Everything a statement says, with the digests it rests on.
+
+    Args:
+        before: the study's last statement.
+    """
+    identities, from_samples = _properties(plan)
     failed = sum(bool(outcome.failures) for outcome in outcomes)
     archive, cached, reused = plan.archive, len(plan.cached), len(plan.archive.jobs)
     new = len(plan.jobs) - cached
@@ -69,6 +79,7 @@ def collect(
             "reference": {"key": reference[0].key, "sha256": reference[1].sha256, "spec": reference[0].spec},
             "pruned": {"key": pruned[0].key, "sha256": pruned[1].sha256, "spec": pruned[0].spec},
             "statistics": dict(statistics),
+            "identities": identities,
             "noise": {name: _noise(name, plan, outcomes) for name in study.properties.names},
             "seeds": {
                 "reference": study.model.seed,
@@ -90,7 +101,27 @@ def collect(
         ending=plan.ended,
         former=archive.former_names,
         ignored=archive.ignored,
+        since=None
+        if before is None
+        else changes_since(
+            before,
+            study,
+            partition,
+            results,
+            epoch=epoch.number,
+            identities=identities,
+            from_samples=from_samples,
+        ),
+        epoch=epoch_standing(epoch, partition),
     )
+
+
+def _properties(plan: Plan) -> tuple[dict[str, Any], set[str]]:
+    """What makes each property's numbers what they are, and the names of those that are of drawn images."""
+    job = plan.jobs[0]  # every job has the same
+    drawn = None if job.samples is None else job.samples.key
+    identities = {name: recipe.spec["property"] for name, recipe in job.scores.items()}
+    return identities, {name for name, recipe in job.scores.items() if recipe.spec["subject"] == drawn}
 
 
 def _noise(name: str, plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, float | int | None]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tasks.partition import Partition
     from tasks.plan.rounds import Ending, Round
     from tasks.shapley import Credits
+    from tasks.statements.types import EpochStanding, Since
     from tasks.study import Study
 
 
@@ -58,6 +59,7 @@ class StatementData:
     rounds, ending: how sure the credits were after each round, and why there was no further one.
     former: names of contributors who have left and are in reused evaluations. ignored: why evaluations in the ledger were
         not used -> how many.
+    since: what changed since the last statement; None for a study's first. epoch: on which one this one stands.
     Raises ValueError where `created` is no time, or the results do not fit the contributors.
     """
 
@@ -76,6 +78,8 @@ class StatementData:
     ending: Ending | None = None
     former: tuple[str, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
+    since: Since | None = None
+    epoch: EpochStanding | None = None
 
     def __post_init__(self) -> None:
         datetime.fromisoformat(self.created)
