@@ -14,8 +14,8 @@ from tasks.housekeeping.types import Rules, Statements
 
 @flow(
     name="collect-garbage",
-    description="Lists, and when told deletes, weights and images that no kept statement needs. Statements and the ledger "
-    "are never deleted.",
+    description="Lists, and when told deletes, weights and images that no kept statement needs. Statements, epochs' "
+    "records and the ledger are never deleted.",
 )
 def collect_garbage(
     keep_studies: tuple[str, ...] = (),
@@ -30,7 +30,8 @@ def collect_garbage(
         keep_studies: studies whose statements keep the weights and images they rest on; none named means every study.
         keep_statements: of these, all statements of a study, or its latest only.
         retired_epochs: also let go of references, pruned models and statistics on which no kept statement rests. Made
-            again they may come out otherwise, and then nothing can be added to their evaluations any more.
+            again they may come out otherwise, and then nothing can be added to their evaluations any more. Those with
+            evaluations that no statement of any study tells of yet, of a run that was killed, are kept.
         older_than_days: whatever was written since is kept.
         delete: delete what can go. Refused while any study is being run.
 

@@ -5,7 +5,8 @@
 - nothing is executed on reading: bytes, JSON and safetensors only, and what has a known digest is checked against it;
 - keys are relative, made of plain parts, and cannot leave the store.
 
-    <url>/data/<sha256>.safetensors       prepared images of a dataset at one resolution
+    <url>/data/<sha256>.safetensors       prepared images of a dataset at one resolution; stay while an epoch rests on them
+          epochs/<study>/<n>.json         what an epoch froze: never deleted (tasks.epoch.records)
           reference/<sha256>/…            a diffusers pipeline folder, named by its weights
           pruned/<sha256>.safetensors, .json   weights; architecture
           statistics/<sha256>.safetensors reference statistics of a property

@@ -92,10 +92,24 @@ def needs_of_statements(
     return Needs(tuple(kept), frozenset(keys))
 
 
+def pruned_of_statements(store: Store) -> frozenset[str]:
+    """Keys in the ledger of the pruned models that any statement of any study names.
+
+    Raises:
+        StoreError: if a statement cannot be read.
+    """
+    return frozenset(_read(store, f"studies/{study}/{run}").pruned.key for study, run in _published(store))
+
+
+def _published(store: Store) -> list[tuple[str, str]]:
+    """Study and run of every statement."""
+    parts = (key.split("/") for key in store.list("studies"))
+    return [(part[1], part[2]) for part in parts if len(part) == 4 and part[3] == MANIFEST]
+
+
 def _kept(store: Store, rules: Rules) -> dict[str, _Manifest]:
     """Manifests of the statements to keep, by study/run."""
-    parts = (key.split("/") for key in store.list("studies"))
-    runs = [(part[1], part[2]) for part in parts if len(part) == 4 and part[3] == MANIFEST]
+    runs = _published(store)
     there = {study for study, _ in runs}
     if unknown := sorted(set(rules.studies) - there):
         raise ValueError(

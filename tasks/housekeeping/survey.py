@@ -1,12 +1,14 @@
 """What is in the store besides statements and ledger, and for each thing whether it can go.
 
     models, samples         stay while an evaluation of a kept statement has them
-    data                    goes: every run prepares the images again
+    data                    stays while the newest epoch of a study rests on it; else goes: a run prepares its images again
     shards                  go: work sent to a work pool by runs that are over (none is going on while something is deleted)
     reference, pruned,      stay while the ledger knows them: made again on another machine they may differ in the last bit,
-    statistics              and then nothing could be added to the evaluations that rest on them (`retired_epochs` lets go)
+    statistics              and then nothing could be added to the evaluations that rest on them (`retired_epochs` lets go,
+                            but not of those whose evaluations no statement tells of yet: that run may be taken up again)
     checkpoints             go: that training was interrupted, and begins anew
     studies                 stay; what a killed run left of a statement without a manifest goes
+    epochs                  stay, and are not looked at
 
 Whatever was written in the last days stays, and so does whatever has no name of ours.
 """
@@ -22,11 +24,13 @@ from itertools import groupby
 
 from infra.ledger import Ledger, ModelRecord, SamplesRecord, StatisticsRecord
 from infra.store import Entry, Store
+from tasks.epoch.records import images_of_epochs
 from tasks.housekeeping.needs import Needs, needs_of_statements
 from tasks.housekeeping.types import Group, Item, Rules, Verdict
+from tasks.housekeeping.untold import untold
 from tasks.model.pruned import pruned_files
 from tasks.model.reference import reference_folder
-from tasks.publish.storage import MANIFEST
+from tasks.publish.storage import LATEST, MANIFEST, RUN
 
 KINDS = ("models", "samples", "data", "shards", "reference", "pruned", "statistics", "studies")
 EXAMPLES = 3
@@ -37,13 +41,15 @@ _CHECKPOINT = re.compile(r"(reference|pruned)/[0-9a-f]{64}/checkpoint\.safetenso
 
 NEEDED = "a kept statement rests on it"
 KNOWN = "the ledger knows it, evaluations may rest on it"
+UNTOLD = "evaluations rest on it that no statement tells of yet"
+FROZEN = "the images that {epoch} rests on"
 STATEMENT = "statements are always kept"
 STRANGE = "has no name of ours"
 YOUNG = "was written in the last {days:g} days"
 UNUSED = "no kept statement has an evaluation with it"
 UNKNOWN = "the ledger knows nothing of it"
 RETIRED = "no kept statement rests on it"
-PREPARED = "every run prepares its images again"
+PREPARED = "no study's newest epoch rests on it, a run prepares its images again"
 SENT = "work that was sent to a work pool, by runs that are over"
 INTERRUPTED = "an interrupted training, which will begin anew"
 UNFINISHED = "half a statement, of a run that was killed"
@@ -53,9 +59,9 @@ def survey(store: Store, rules: Rules) -> tuple[Needs, list[Verdict]]:
     """What the kept statements need, and a verdict on everything, sorted by kind and key.
 
     Raises:
-        ValueError, StoreError: as `needs_of_statements`; also where the ledger cannot be read.
+        ValueError, StoreError: as `needs_of_statements`; also where the ledger or an epoch cannot be read.
     """
-    known = _Known.of(Ledger(store))
+    known = _Known.of(Ledger(store, packs=False), rules)
     needs = needs_of_statements(store, rules, known.models, known.samples)
     now = time.time()
     return needs, [_judge(item, needs, known, rules, now) for kind in KINDS for item in items(store, kind)]
@@ -100,14 +106,17 @@ def groups(verdicts: Iterable[Verdict]) -> tuple[Group, ...]:
 
 @dataclass(frozen=True)
 class _Known:
-    """The ledger's records, and the objects and folders that they name."""
+    """The ledger's records, and the objects and folders that they name. untold: those of them, as in UNTOLD; looked for only
+    where they could go. images: what epochs froze, with the epoch's name."""
 
     models: Mapping[str, ModelRecord]
     samples: Mapping[str, SamplesRecord]
     keys: Set[str]
+    untold: Set[str]
+    images: Mapping[str, str]
 
     @classmethod
-    def of(cls, ledger: Ledger) -> _Known:
+    def of(cls, ledger: Ledger, rules: Rules) -> _Known:
         models, samples = ledger.all(ModelRecord), ledger.all(SamplesRecord)
         keys = {f"statistics/{r.sha256}.safetensors" for r in ledger.all(StatisticsRecord).values()}
         keys |= {f"samples/{r.sha256}.safetensors" for r in samples.values()}
@@ -116,7 +125,8 @@ class _Known:
                 keys |= set(pruned_files(record))
             else:
                 keys |= {f"models/{record.sha256}.safetensors", reference_folder(record)}
-        return cls(models, samples, keys)
+        resting = untold(ledger, models, samples) if rules.retired_epochs else frozenset()
+        return cls(models, samples, keys, resting, images_of_epochs(ledger.store))
 
 
 def _portion(key: str) -> str:
@@ -140,10 +150,10 @@ def _reasons(item: Item, needs: Needs, known: _Known, rules: Rules) -> tuple[str
     """Why it stays, if it does whatever its age; else why it goes."""
     name = _portion(item.keys[0])
     if item.kind == "studies":
-        published = (
-            item.keys == (name,) or f"{name}/{MANIFEST}" in item.keys
-        )  # the first: latest.json, or somebody's note
-        return (STATEMENT if published else None), UNFINISHED
+        run = name.split("/")[2] if item.keys != (name,) else ""
+        if f"{name}/{MANIFEST}" in item.keys or name.endswith(f"/{LATEST}"):
+            return STATEMENT, ""
+        return (None, UNFINISHED) if RUN.fullmatch(run) else (STRANGE, "")
     if _CHECKPOINT.fullmatch(name):
         return None, INTERRUPTED
     if _SHARD.fullmatch(name):
@@ -153,9 +163,11 @@ def _reasons(item: Item, needs: Needs, known: _Known, rules: Rules) -> tuple[str
     if name in needs.keys:
         return NEEDED, ""
     if item.kind == "data":
-        return None, PREPARED
+        return (FROZEN.format(epoch=known.images[name]) if name in known.images else None), PREPARED
     if name not in known.keys:
         return None, UNKNOWN
     if item.kind in ("models", "samples"):
         return None, UNUSED
+    if name in known.untold:
+        return UNTOLD, ""
     return (None, RETIRED) if rules.retired_epochs else (KNOWN, "")

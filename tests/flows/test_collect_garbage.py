@@ -22,11 +22,11 @@ from infra.store import Store, StoreError
 from tasks.housekeeping import Cleared
 from tasks.housekeeping.clear import clear, look
 from tasks.housekeeping.survey import (
+    FROZEN,
     INTERRUPTED,
     KINDS,
     KNOWN,
     NEEDED,
-    PREPARED,
     RETIRED,
     STRANGE,
     UNFINISHED,
@@ -97,19 +97,22 @@ def test_asked_it_lists_and_deletes_nothing(epochs: Store) -> None:
     said = found(cleared)
     assert said["models", NEEDED] == (False, EVALUATIONS) and said["models", UNUSED] == (True, OWN)
     assert said["samples", NEEDED] == (False, EVALUATIONS + SHOWN) and said["samples", UNUSED] == (True, OWN + SHOWN)
-    assert said["data", PREPARED] == (True, 1)
+    assert said["data", FROZEN.format(epoch="epoch 1 of small")] == (
+        False,
+        1,
+    )  # and of the other study: the same images
     assert said["reference", KNOWN] == (False, 1) and said["pruned", KNOWN] == (False, 1)  # both have the same shapes
-    assert cleared.count == 2 * OWN + SHOWN + 1 and cleared.statements == 1
+    assert cleared.count == 2 * OWN + SHOWN and cleared.statements == 1
     newest = artifacts("housekeeping")[-1]
     rows = json.loads(str(newest.data))
     assert {row["verdict"] for row in rows} == {"can go", "kept"} and "Nothing was deleted" in str(newest.description)
 
 
 def test_by_default_every_statement_keeps_what_it_rests_on(epochs: Store) -> None:
-    networks, images = made(epochs), epochs.list("samples")
+    networks, images, frozen = made(epochs), epochs.list("samples"), epochs.list("data")
     cleared = collect_garbage(delete=True)
-    assert cleared.deleted and cleared.statements == 2 and cleared.count == 1  # the prepared images
-    assert made(epochs) == networks and epochs.list("samples") == images
+    assert cleared.deleted and cleared.statements == 2 and cleared.count == 0
+    assert made(epochs) == networks and (epochs.list("samples"), epochs.list("data")) == (images, frozen)
 
 
 def test_deleting_leaves_every_statement_and_record_and_the_study_again_gives_the_same(
@@ -122,7 +125,7 @@ def test_deleting_leaves_every_statement_and_record_and_the_study_again_gives_th
     assert cleared.deleted and size - blobs(epochs) == cleared.bytes > 0
     assert len(epochs.list("models")) == len(epochs.list("samples")) - SHOWN == EVALUATIONS
     foreseen = validate_data(second(data))
-    assert foreseen.most.evaluations == 0 and foreseen.storage.images > 0
+    assert foreseen.most.evaluations == 0 and foreseen.storage.images == 0
     attribute(second(data))
     assert ledger(epochs) == before
     assert table(epochs, "second", "credits.parquet").equals(credits)
@@ -263,11 +266,13 @@ def test_a_bucket_is_tidied_up_like_a_folder(two_epochs: Path, s3_url: str) -> N
     for path in two_epochs.rglob("*"):
         if path.is_file():
             store.write(path.relative_to(two_epochs).as_posix(), path.read_bytes())
-    kept = {kind: store.list(kind) for kind in ("ledger", "studies", "reference", "pruned", "statistics")}
+    kept = {
+        kind: store.list(kind) for kind in ("ledger", "studies", "epochs", "data", "reference", "pruned", "statistics")
+    }
     assert look(store, Rules(("small",))).count == 0  # to the server it is all new
     asked = look(store, rules)
     cleared = clear(store, rules, "a test", print)
-    assert found(asked) == found(cleared) and cleared.count == 2 * OWN + SHOWN + 1
+    assert found(asked) == found(cleared) and cleared.count == 2 * OWN + SHOWN
     assert len(store.list("models")) == len(store.list("samples")) - SHOWN == EVALUATIONS
     assert {kind: store.list(kind) for kind in kept} == kept
     assert look(store, rules).count == 0
