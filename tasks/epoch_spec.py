@@ -28,3 +28,10 @@ class EpochSpec(Section):
         description="A new epoch opens when the last one is older than so many days and the images have changed since. "
         "Empty: never for this reason.",
     )
+    increment: float = Field(
+        default=0.3,
+        gt=0,
+        le=1,
+        description="reattribute, inside an epoch: new evaluations that a change may cost, as a part of estimation.budget. "
+        "They are chosen for what the ledger lacks; the audit's repeats come on top.",
+    )

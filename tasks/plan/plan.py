@@ -106,6 +106,10 @@ def make_plan(
     rows = first_round(estimation, images)
     repeated = audit_rows(study, distinct(rows))
     there = plan.there(len(images), [])
+    if estimation.design == "a_optimal" and repeated:
+        before = repeated_before(there, study, partition, pruned, ledger)
+        if len(before) >= len(repeated) - 1:  # everybody's is repeated besides
+            repeated = audit_rows(study, before)
     if estimation.design == "a_optimal" and len(there) >= FIRST * len(images):
         rows = opening(estimation, images, np.array(repeated, dtype=bool).reshape(-1, len(images)), there)
     return extend(plan, study, partition, pruned, statistics, ledger, rows, repeated=repeated)
@@ -192,6 +196,23 @@ def _without(archive: Archive, asked: Collection[str]) -> Archive:
         outcomes=tuple(archive.outcomes[i] for i in kept),
         former_rows=archive.former_rows[kept],
     )
+
+
+def repeated_before(
+    coalitions: Coalitions, study: Study, partition: Partition, pruned: Recipe, ledger: Ledger
+) -> Coalitions:
+    """Those that were trained under all of the audit's seeds already: to repeat others would cost, and tell
+    no more of the noise. bool[m, contributors] -> bool[k, contributors]."""
+    seeds = study.coalition.audit_seeds
+    keys = [
+        [
+            model_recipe(pruned, (partition.contributors[i].fingerprint for i in _members(row)), study, seed).key
+            for seed in seeds
+        ]
+        for row in coalitions
+    ]
+    there = ledger.find(ModelRecord, (key for of_row in keys for key in of_row))
+    return coalitions[[all(key in there for key in of_row) for of_row in keys]]
 
 
 def recall(jobs: Iterable[Job], ledger: Ledger) -> dict[int, Outcome]:

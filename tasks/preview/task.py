@@ -20,10 +20,10 @@ from tasks.study import Study
 
 
 @task(task_run_name="preview-{study.name}", cache_policy=NO_CACHE, persist_result=False)
-def preview_run(study: Study, partition: Partition, data: Recipe, store: Store) -> Preview:
+def preview_run(study: Study, partition: Partition, data: Recipe, store: Store, new_epoch: bool = False) -> Preview:
     """What a run would do and cost, said to people."""
     log = get_run_logger()
-    found = look_ahead(study, partition, data, store, log.info, _pool(study, store))
+    found = look_ahead(study, partition, data, store, log.info, _pool(study, store), new_epoch=new_epoch)
     create_markdown_artifact(
         page(found),
         key=f"preview-{study.name}",
