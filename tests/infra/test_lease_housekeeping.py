@@ -83,6 +83,10 @@ class Asleep(Lease):
     def __init__(self, store: Store, study: str) -> None:
         super().__init__(store, study, "the sleeper", duration=60, renewal=3600)
 
+    def __enter__(self) -> Asleep:
+        super().__enter__()
+        return self
+
     def lapse(self) -> None:
         self._expires = time.time() - 1
         self._store.write(self._key(self._number), self._body(self._expires))
