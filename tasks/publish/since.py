@@ -201,14 +201,12 @@ def epoch_sentences(data: StatementData) -> list[str]:
         "pruned model have not been made anew for that, so that earlier evaluations can be used again; it costs accuracy."
     )
     if epoch.unseen:
-        names = [
-            f"{text.plain(name)} ({numbers.percent(seen, 0)} of the images)" for name, seen in epoch.unseen.items()
-        ]
+        names = [f"{text.plain(name)} (it saw {numbers.percent(seen, 0)})" for name, seen in epoch.unseen.items()]
         listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
         told.append(
             f"The pruned model never saw most of the images of {len(names)} "
-            f"{'contributor' if len(names) == 1 else 'contributors'}: it knows {listed}. Their credit is too low by as much "
-            "as fine-tuning cannot catch up."
+            f"{'contributor' if len(names) == 1 else 'contributors'}: {listed}. Their credit is too low by as much as "
+            "fine-tuning cannot catch up."
         )
     else:
         told.append("Of everybody's training images, by weight, the pruned model has seen at least half.")

@@ -142,7 +142,7 @@ def _notes(
             notes.append(
                 "Excess is above an equal share, so who joins or leaves shifts everybody's. Differences are therefore taken "
                 f"after the mean excess of the {_stayed(people)} contributors who are in both statements has been "
-                "subtracted in each."
+                "subtracted in each; the credits themselves are shown as they were published."
             )
         chance = (
             "Both statements rest partly on the same evaluations and share their errors, so this is cautious: less than one "

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 from infra.store import Store
 from tasks.partition import Contributor, Partition
 from tasks.publish import StatementData, statement_files
 from tasks.publish.storage import store_statement
+from tasks.statements.moved import changes_since
+from tasks.statements.read import latest_statement
+from tasks.statements.types import EpochStanding
 from tests.publish.building import build
 
+_fresh = itertools.count()
 Who = tuple[str, str]  # name, and one letter of which the fingerprint is made
 
 
@@ -37,3 +42,14 @@ def partition_of(*who: Who) -> Partition:
     """Today's contributors."""
     contributors = tuple(Contributor(name, 10.0, 2.0, 1 / len(who), letter * 64) for name, letter in who)
     return replace(build(("a", "b"), failed=0).partition, contributors=contributors)
+
+
+def compared(before: StatementData, now: StatementData, epoch: EpochStanding | None = None) -> StatementData:
+    """The second statement with what it says about the first, which is published and read back for that."""
+    store = Store(f"memory://compared-{next(_fresh)}")
+    publish(before, store)
+    read = latest_statement(store, "art")
+    assert read is not None
+    names = {result.name for result in now.results} - {"heldout_loss"}
+    since = changes_since(read, now.study, now.partition, now.results, epoch=2, identities={}, from_samples=names)
+    return replace(now, since=since, epoch=epoch)
