@@ -25,8 +25,9 @@ from pydantic import ValidationError
 from infra.announce import NotAnnounced, announce
 from infra.digest import canonical_json, sha256_of_file
 from infra.names import one_spelling, refused_file
+from infra.opt_outs import RETURN, standing
 from infra.settings import store_url
-from infra.store import Store, StoreError
+from infra.store import Store, StoreError, StoreRefused
 from infra.uploads import COLLECTION, COMPLETE, LARGEST_FILE, STARTED, Upload, UploadedFile
 
 AT_ONCE = 8
@@ -76,9 +77,10 @@ def hand_in(
         False if it was complete before.
 
     Raises:
-        UploadError: if a file changed meanwhile.
+        UploadError: if a file changed meanwhile, or the contributor has opted out.
         StoreError: if the store cannot be used, or does not give back what it was given.
     """
+    _check_not_out(upload, store, say)
     began = {
         "contributor": upload.contributor,
         "files": len(upload.files),
@@ -98,6 +100,7 @@ def hand_in(
     _each("sent", missing, lambda file: _send(upload, file, paths[file.sha256], store), say)
     with tempfile.TemporaryDirectory(prefix="credit-") as scratch:
         _each("read back", needed, lambda file: _read_back(upload, file, store, Path(scratch)), say)
+    _check_not_out(upload, store, say)  # it may have taken hours
     data = canonical_json(upload.model_dump(mode="json"))
     if not store.create(f"{upload.folder}/{COMPLETE}", data):
         # A second command did the same at the same time, or our own answer was lost: fine, if it says the same.
@@ -105,6 +108,19 @@ def hand_in(
         if present != data:
             raise StoreError(f"{store.where(f'{upload.folder}/{COMPLETE}')} is there, and is not this upload's")
     return True
+
+
+def _check_not_out(upload: Upload, store: Store, say: Callable[[str], None]) -> None:
+    try:
+        out = standing(store, upload.contributor)
+    except StoreRefused as error:  # credentials for their own folder only; whoever runs the study leaves them out
+        say(f"not known from here whether {upload.contributor} has opted out: {error}")
+        return
+    if out is not None:
+        raise UploadError(
+            f"{upload.contributor} opted out on {out[1].when:%Y-%m-%d} (asked for by {out[1].by}), so nothing is taken. To "
+            f"return, whoever runs the study says: {RETURN} {shlex.quote(upload.contributor)}"
+        )
 
 
 def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -35,6 +35,23 @@ def restrict(claims: list[Claim], names: set[str], only: Sequence[str]) -> tuple
     ]
     kept = [replace(claim, shares=tuple(pair for pair in claim.shares if pair[0] in only)) for claim in claims]
     return [claim for claim in kept if claim.shares], problems
+
+
+def leave_out(
+    claims: list[Claim], names: set[str], opted_out: Collection[str]
+) -> tuple[list[Claim], set[str], list[Problem]]:
+    """Claims and names without those who have opted out. Of a shared image their share goes, and the image with its last
+    owner; the others' shares stay as they are."""
+    out = names & set(opted_out)
+    if not out:
+        return claims, names, []
+    counts = count(claim.shares for claim in claims)
+    problems = [
+        Problem(name, "opted-out", f"{name!r} has opted out; {counts.get(name, 0):g} images are left out", "left out")
+        for name in sorted(out)
+    ]
+    kept = [replace(claim, shares=tuple(pair for pair in claim.shares if pair[0] not in out)) for claim in claims]
+    return [claim for claim in kept if claim.shares], names - out, problems
 
 
 def settle_small(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 import numpy as np
 
 from infra.store import StoreError
 from tasks.partition.claims import Claim, named, read_claims
-from tasks.partition.contributors import describe, ownership, rename, restrict, settle_small
+from tasks.partition.contributors import describe, leave_out, ownership, rename, restrict, settle_small
 from tasks.partition.duplicates import find_duplicates, is_heldout
 from tasks.partition.folder import Folder
 from tasks.partition.images import Decoded, Refused, decode
@@ -21,11 +21,14 @@ from tasks.study import DataSpec
 Progress = Callable[[int, int], None]
 
 
-def partition(spec: DataSpec, resolution: int, *, progress: Progress | None = None) -> Partition:
+def partition(
+    spec: DataSpec, resolution: int, *, opted_out: Collection[str] = (), progress: Progress | None = None
+) -> Partition:
     """Read the images of a study: every image decoded once, at `resolution` x `resolution` pixels.
 
-    `progress(done, total)` is called in the caller's thread after each image. Raises DataError, which lists every
-    problem, when the folder or its table cannot be used or fewer than two contributors have training images.
+    Images of contributors who have `opted_out` are left out. `progress(done, total)` is called in the caller's thread
+    after each image. Raises DataError, which lists every problem, when the folder or its table cannot be used or fewer than
+    two contributors have training images.
     An unreachable store raises the file system's own OSError: were it a problem of one image, a slow network would
     change who owns what.
     """
@@ -33,6 +36,7 @@ def partition(spec: DataSpec, resolution: int, *, progress: Progress | None = No
     claims = read_claims(folder, spec)
     wanted, elsewhere = restrict(claims.accepted, claims.names, spec.only)
     names = claims.names & set(spec.only) if spec.only else claims.names
+    wanted, names, gone = leave_out(wanted, names, opted_out)
     decoded, broken = _decode_all(folder, wanted, spec, resolution, progress)
     images = sorted(
         (
@@ -42,7 +46,15 @@ def partition(spec: DataSpec, resolution: int, *, progress: Progress | None = No
         key=lambda image: (image.digest, image.file_name),
     )
     becomes, small = settle_small(images, names, minimum=spec.minimum_images, small=spec.small_contributors)
-    problems = [*claims.problems, *elsewhere, *broken, *_remarks(decoded, resolution), *find_duplicates(images), *small]
+    problems = [
+        *claims.problems,
+        *elsewhere,
+        *gone,
+        *broken,
+        *_remarks(decoded, resolution),
+        *find_duplicates(images),
+        *small,
+    ]
     images = rename(images, becomes)
     contributors = describe(images, becomes)
     if len(contributors) < 2:

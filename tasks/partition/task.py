@@ -8,6 +8,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from infra.opt_outs import opted_out
+from infra.settings import store_url
 from infra.store import Store
 from tasks.partition.partition import partition
 from tasks.partition.types import Partition
@@ -25,20 +27,25 @@ def partition_data(study: Study, store: Store) -> tuple[Partition, Recipe, str]:
     Returns:
         Who owns what, the recipe of the data, and the sha256 under which the pixels are in the store.
     """
-    parts = _read(study, "in the statement, by name")
+    parts = _read(study, store, "in the statement, by name")
     return parts, data_recipe(parts, study.model.resolution), store.save_named_by_content("data", parts.stored())
 
 
 @task(task_run_name="read-{study.name}", cache_policy=NO_CACHE, persist_result=False)
 def read_data(study: Study) -> tuple[Partition, Recipe]:
     """The same, and nothing is stored."""
-    parts = _read(study, "among this run's artifacts")
+    parts = _read(study, Store(store_url()), "among this run's artifacts")
     return parts, data_recipe(parts, study.model.resolution)
 
 
-def _read(study: Study, listed: str) -> Partition:
+def _read(study: Study, store: Store, listed: str) -> Partition:
     log = get_run_logger()
-    parts = partition(study.data, study.model.resolution, progress=Ticker(log.info, "reading images"))
+    parts = partition(
+        study.data,
+        study.model.resolution,
+        opted_out=opted_out(store),
+        progress=Ticker(log.info, "reading images"),
+    )
     for kind, of_kind in groupby(sorted(parts.problems, key=lambda p: p.kind), key=lambda p: p.kind):
         several = list(of_kind)
         shown = "; ".join(problem.reason for problem in several[:SHOWN])
