@@ -23,7 +23,7 @@ PRESETS = Path("deployments/studies")
 
 
 def main() -> int:
-    """Serve every preset as a deployment of `attribute` and of `validate-data`, and `collect-garbage`, until interrupted."""
+    """Serve each preset as a deployment of `attribute` and of `validate-data`, and what is the store's, until stopped."""
     end_on_terminate()
     try:
         studies = [load_preset(path, Study) for path in sorted(PRESETS.glob("*.yaml"))]
@@ -58,9 +58,10 @@ def _serve(studies: list[Study]) -> None:
 
 
 def deployments(studies: list[Study]) -> dict[str, RunnerDeployment]:
-    """What is served, by name: each study to be run and to be checked, and keeping house."""
+    """What is served, by name: each study to be run and to be checked, keeping house, and opting out."""
     from flows.attribute import attribute
     from flows.collect_garbage import collect_garbage
+    from flows.opt_out import opt_out
     from flows.validate_data import validate_data
 
     made = {
@@ -70,7 +71,8 @@ def deployments(studies: list[Study]) -> dict[str, RunnerDeployment]:
         for study in studies
         for flow in (attribute, validate_data)
     }
-    made[f"{collect_garbage.name}/store"] = collect_garbage.to_deployment(name="store", tags=["credit"])
+    for of_store in (collect_garbage, opt_out):
+        made[f"{of_store.name}/store"] = of_store.to_deployment(name="store", tags=["credit"])
     return {name: cast("RunnerDeployment", each) for name, each in made.items()}  # called synchronously: no coroutines
 
 

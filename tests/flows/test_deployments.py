@@ -26,6 +26,9 @@ from tasks.study import Study
 FILE = Path("deployments/prefect.yaml")
 PRESETS = sorted(Path("deployments/studies").glob("*.yaml"))
 DEPLOYMENTS = read_prefect_file(FILE)
+ASKED = {
+    "opt-out": {"contributor": "Emily Jäger", "by": "her letter"}
+}  # for by the form: there is no default for a person
 SENT = ("prepare-epoch", "evaluate-shard")  # by `attribute`, which gives them all their parameters
 
 
@@ -53,6 +56,7 @@ def test_what_people_and_drivers_start_is_deployed_where_it_belongs() -> None:
         "attribute/openmoji-tiny": CPU_POOL,
         "validate-data/openmoji": CPU_POOL,
         "collect-garbage/store": CPU_POOL,
+        "opt-out/store": CPU_POOL,
         "prepare-epoch/gpu": GPU_POOL,
         "evaluate-shard/gpu": GPU_POOL,
     }
@@ -69,8 +73,9 @@ def test_parameters_are_what_the_flow_takes(deployment: dict[str, Any]) -> None:
     if flow.name in SENT:
         assert not parameters
     else:
-        assert set(schema.required) <= parameters.keys()
-        flow.validate_parameters(parameters)
+        asked = ASKED.get(flow.name, {})
+        assert set(schema.required) - parameters.keys() == set(asked)
+        flow.validate_parameters({**parameters, **asked})
 
 
 @each_deployment
@@ -78,7 +83,7 @@ def test_a_parameter_that_the_flow_does_not_know_would_be_seen_by_this(deploymen
     flow = flow_of(deployment)
     if flow.name not in SENT:
         with pytest.raises(Exception, match="delet"):
-            flow.validate_parameters({**parameters_of(deployment), "delet": True})
+            flow.validate_parameters({**parameters_of(deployment), **ASKED.get(flow.name, {}), "delet": True})
 
 
 @each_deployment
@@ -137,11 +142,12 @@ def test_a_preset_changed_by_a_build_step_is_checked() -> None:
         preset("deployments/studies/none.yaml")
 
 
-def test_the_ui_serves_each_preset_to_be_run_and_to_be_checked_and_keeping_house() -> None:
+def test_the_ui_serves_each_preset_to_be_run_and_to_be_checked_keeping_house_and_opting_out() -> None:
     studies = [load_preset(path, Study) for path in PRESETS]
     made = served(studies)
     flows = ("attribute", "validate-data")
-    assert set(made) == {f"{flow}/{study.name}" for flow in flows for study in studies} | {"collect-garbage/store"}
+    of_store = {"collect-garbage/store", "opt-out/store"}
+    assert set(made) == {f"{flow}/{study.name}" for flow in flows for study in studies} | of_store
     for study in studies:
         for flow in flows:
             assert Study.model_validate((made[f"{flow}/{study.name}"].parameters or {})["study"]) == study
