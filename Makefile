@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STUDY  ?= deployments/studies/openmoji.yaml
 DATA   := data/openmoji
 
-.PHONY: help setup demo demo-tiny validate-data gc opt-out ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
+.PHONY: help setup demo demo-tiny reattribute validate-data gc opt-out ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ demo: $(DATA)/metadata.csv | $(VENV)/ready   ## credit the designers of OpenMoji
 
 demo-tiny:       ## the same in its smallest preset
 	$(MAKE) demo STUDY=deployments/studies/openmoji-tiny.yaml
+
+reattribute: $(if $(filter deployments/studies/openmoji%,$(STUDY)),$(DATA)/metadata.csv) | $(VENV)/ready   ## somebody joined, left or changed images: credit again, at a part of the cost
+	$(RUN) -m flows.run_reattribute $(STUDY) $(ARGS)
 
 validate-data: $(if $(filter deployments/studies/openmoji%,$(STUDY)),$(DATA)/metadata.csv) | $(VENV)/ready   ## before you spend: is the data sound, what would a run do and cost? STUDY=my-study.yaml
 	$(RUN) -m flows.run_validate $(STUDY) $(ARGS)

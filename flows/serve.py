@@ -23,7 +23,7 @@ PRESETS = Path("deployments/studies")
 
 
 def main() -> int:
-    """Serve each preset as a deployment of `attribute` and of `validate-data`, and what is the store's, until stopped."""
+    """Serve each preset to be run, to be run again and to be checked, and what is of the store, until interrupted."""
     end_on_terminate()
     try:
         studies = [load_preset(path, Study) for path in sorted(PRESETS.glob("*.yaml"))]
@@ -58,10 +58,11 @@ def _serve(studies: list[Study]) -> None:
 
 
 def deployments(studies: list[Study]) -> dict[str, RunnerDeployment]:
-    """What is served, by name: each study to be run and to be checked, keeping house, and opting out."""
+    """What is served, by name: each study to be run, to be run again and to be checked; and what is of the store."""
     from flows.attribute import attribute
     from flows.collect_garbage import collect_garbage
     from flows.opt_out import opt_out
+    from flows.reattribute import reattribute
     from flows.validate_data import validate_data
 
     made = {
@@ -69,7 +70,7 @@ def deployments(studies: list[Study]) -> dict[str, RunnerDeployment]:
             name=study.name, parameters={"study": study.model_dump(mode="json")}, tags=["credit"]
         )
         for study in studies
-        for flow in (attribute, validate_data)
+        for flow in (attribute, reattribute, validate_data)
     }
     for of_store in (collect_garbage, opt_out):
         made[f"{of_store.name}/store"] = of_store.to_deployment(name="store", tags=["credit"])

@@ -23,6 +23,7 @@ from prefect.cli.deploy._models import (
     WorkPoolConfig,
 )
 from prefect.deployments.steps.core import RESERVED_KEYWORDS
+from prefect.events import DeploymentEventTrigger
 from prefect.utilities.importtools import import_object
 from prefect.utilities.templating import PlaceholderType, find_placeholders
 from pydantic import BaseModel, ValidationError
@@ -101,6 +102,8 @@ def _deployment(deployment: dict[str, Any], content: Mapping[str, Any], where: s
         yield from _unknown(schedule, RawScheduleConfig, f"a schedule of {where}")
         if isinstance(schedule, dict) and not schedule.get("slug"):
             yield f"a schedule of {where} has no slug, so that it could not be told from another when deployed again"
+    for trigger in deployment.get("triggers") or []:
+        yield from _trigger(trigger, f"a trigger of {where}")
     for action in ACTIONS:
         yield from _steps(deployment.get(action), f"{action} of {where}")
     own = [deployment.get(action, content.get(action)) for action in ("build", "push")]
@@ -111,6 +114,19 @@ def _deployment(deployment: dict[str, Any], content: Mapping[str, Any], where: s
             yield from _set_in_environment(placeholder.name, where)
         elif placeholder.type is PlaceholderType.STANDARD and placeholder.name.split(".")[0] not in ids | {"ctx"}:
             yield f"{where}: {placeholder.full_match} is of no step; the ids of its steps: {_list(ids)}"
+
+
+def _trigger(trigger: object, where: str) -> Iterator[str]:
+    """What is wrong with a trigger by an event; of the other kinds Prefect itself is left to say it."""
+    if not isinstance(trigger, dict) or trigger.get("type", "event") != "event":
+        return
+    yield from _unknown(trigger, DeploymentEventTrigger, where)
+    if not trigger.get("expect"):
+        yield f"{where} expects no event: it would start a run for every event there is"
+    try:
+        DeploymentEventTrigger.model_validate(trigger)
+    except ValidationError as error:
+        yield from (f"{where}: {_place(e['loc'])}: {e['msg']}" for e in error.errors())
 
 
 def _unknown(part: object, model: type[BaseModel], where: str, also: Collection[str] = ()) -> Iterator[str]:

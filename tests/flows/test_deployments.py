@@ -54,6 +54,7 @@ def test_what_people_and_drivers_start_is_deployed_where_it_belongs() -> None:
     assert pools == {
         "attribute/openmoji": CPU_POOL,
         "attribute/openmoji-tiny": CPU_POOL,
+        "reattribute/openmoji": CPU_POOL,
         "validate-data/openmoji": CPU_POOL,
         "collect-garbage/store": CPU_POOL,
         "opt-out/store": CPU_POOL,
@@ -113,14 +114,24 @@ def test_job_variables_are_known_to_every_kind_of_pool(deployment: dict[str, Any
 
 
 def test_garbage_is_listed_weekly_once_somebody_switches_it_on() -> None:
-    (deployment,) = (each for each in DEPLOYMENTS if each.get("schedules"))
+    (deployment,) = (each for each in DEPLOYMENTS if name_of(each) == "collect-garbage/store")
     (schedule,) = deployment["schedules"]
-    assert name_of(deployment) == "collect-garbage/store"
     assert schedule["active"] is False and schedule["slug"] == "weekly"
     CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
     minute, hour, day, month, weekday = schedule["cron"].split()
     assert (day, month) == ("*", "*") and weekday.isdigit() and minute.isdigit() and hour.isdigit()
     assert "parameters" not in schedule and signature(flow_of(deployment).fn).parameters["delete"].default is False
+
+
+def test_studies_are_attributed_again_monthly_and_when_somebody_joins_once_for_all_who_come_together() -> None:
+    (deployment,) = (each for each in DEPLOYMENTS if name_of(each) == "reattribute/openmoji")
+    (schedule,), (trigger,) = deployment["schedules"], deployment["triggers"]
+    assert schedule["slug"] == "monthly" and schedule["active"] is False
+    CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
+    assert trigger["expect"] == ["contributor.joined"] and trigger["threshold"] == 1
+    # Whoever comes in the time in which nothing more is started is seen by the run that starts at its end.
+    assert trigger["within"] == trigger["schedule_after"] > 0
+    assert trigger["parameters"].keys() <= signature(flow_of(deployment).fn).parameters.keys()
 
 
 def test_the_flows_are_found_where_they_are_when_they_run_not_where_they_were_deployed() -> None:
@@ -145,7 +156,7 @@ def test_a_preset_changed_by_a_build_step_is_checked() -> None:
 def test_the_ui_serves_each_preset_to_be_run_and_to_be_checked_keeping_house_and_opting_out() -> None:
     studies = [load_preset(path, Study) for path in PRESETS]
     made = served(studies)
-    flows = ("attribute", "validate-data")
+    flows = ("attribute", "reattribute", "validate-data")
     of_store = {"collect-garbage/store", "opt-out/store"}
     assert set(made) == {f"{flow}/{study.name}" for flow in flows for study in studies} | of_store
     for study in studies:

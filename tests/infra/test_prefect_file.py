@@ -28,7 +28,7 @@ def scheduled(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_nothing_is_wrong_with_ours() -> None:
-    assert len(read_prefect_file(OURS)) == 6
+    assert len(read_prefect_file(OURS)) == len(written()["deployments"])
 
 
 SLIPS = {
@@ -63,6 +63,20 @@ def test_a_schedule_without_a_slug_is_refused() -> None:
     del scheduled(content)["schedules"][0]["slug"]
     PrefectYamlModel.model_validate(content)
     assert any("no slug" in each for each in problems(content))
+
+
+TRIGGERS = {
+    "unknown key": (lambda t: t.update(schedule_afte=60), "'schedule_afte'; is 'schedule_after' meant"),
+    "no event": (lambda t: t.pop("expect"), "expects no event"),
+    "no number": (lambda t: t.update(within="soon"), "within"),
+}
+
+
+@pytest.mark.parametrize("spoil, said", TRIGGERS.values(), ids=TRIGGERS.keys())
+def test_a_trigger_that_would_start_nothing_or_everything_is_refused(spoil: Any, said: str) -> None:
+    content = written()
+    spoil(next(each for each in content["deployments"] if each.get("triggers"))["triggers"][0])
+    assert any(said in each for each in problems(content))
 
 
 STEP = "flows.presets.preset"
