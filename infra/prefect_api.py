@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,10 +9,11 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import PrefectHTTPStatusError
 
+from infra import patience as asking
+
 T = TypeVar("T")
 
 UNANSWERED = (httpx.TransportError, PrefectHTTPStatusError)  # what a request raises that was not answered, or refused
-LONGEST_PAUSE = 30.0  # seconds between two tries
 
 
 def client() -> SyncPrefectClient:
@@ -31,15 +31,9 @@ def patiently(call: Callable[[], T], say: Callable[[str], None], patience: float
     Raises:
         httpx.TransportError, PrefectHTTPStatusError: when patience is spent, or at once if the server refuses (4xx).
     """
-    began = time.monotonic()
-    pause = 1.0
-    while True:
-        try:
-            return call()
-        except UNANSWERED as error:
-            refused = isinstance(error, PrefectHTTPStatusError) and error.response.status_code < 500
-            if refused or time.monotonic() - began > patience:
-                raise
-            say(f"the Prefect server does not answer ({type(error).__name__}); asking again in {pause:.0f} s")
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+    return asking.patiently(call, _passes, say, "the Prefect server", patience)
+
+
+def _passes(error: Exception) -> bool:
+    refused = isinstance(error, PrefectHTTPStatusError) and error.response.status_code < 500
+    return isinstance(error, UNANSWERED) and not refused

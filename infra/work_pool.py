@@ -17,32 +17,35 @@ from uuid import UUID, uuid4
 
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelling
 
-from infra.prefect_api import UNANSWERED, client, patiently
-from infra.work_pool_types import Ended, WorkPoolError
+from infra import work_pool_server as ask
+from infra.patience import PATIENCE
+from infra.prefect_api import UNANSWERED, patiently
+from infra.work_pool_types import Ended
 
 T = TypeVar("T")
 Say = Callable[[str], None]
 
-PATIENCE = 600.0  # seconds for which a server may be away
 UNTOUCHED = 60.0  # seconds after which a run that no worker takes is remarked upon
-PAGE = 200  # runs that the server tells of in one answer
+NAMED = 10  # runs that a remark lists
 LONGEST_PENDING = (
     3600.0  # seconds from a worker's taking a run to its first line: a cluster may have to get a machine first
 )
+LONGEST_SILENT = 6 * 3600.0  # seconds without a sign of life, where nothing was measured or a run waits for a card
+LONGEST_CANCELLING = 1800.0  # seconds that a worker may take to end a run that somebody cancelled
+LOOK_AGAIN = 60.0  # seconds between two looks for a sign of life of one run
 UNDER_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Sent:
-    """A run that is under way: when it was sent (`time.monotonic`), and how long it may work."""
+    """A run that is under way: when it was sent, and when it was last looked for a sign of life (`time.monotonic`); what was
+    seen then."""
 
     at: float
-    longest: float | None
+    looked: float = float("-inf")
+    life: ask.Life | None = None
 
 
 class WorkPool:
@@ -67,7 +70,7 @@ class WorkPool:
 
     def refresh(self) -> None:
         """Look the deployment and its pool up again: how many places it has may have changed."""
-        self._found, self.name, places = self._patiently(partial(_look_up, self.deployment, self.queue))
+        self._found, self.name, places = self._patiently(partial(ask.look_up, self.deployment, self.queue))
         self.places = min(places, self._most or places)
 
     def __enter__(self) -> WorkPool:
@@ -78,11 +81,8 @@ class WorkPool:
     ) -> None:
         self.cancel("the run that sent this has ended")
 
-    def send(self, name: str, parameters: Mapping[str, Any], longest: float | None = None) -> str:
-        """Hand a run to the pool. Returns its id.
-
-        longest: seconds after whose working it is given up: it hangs, or its machine is gone, which nobody else notices.
-        """
+    def send(self, name: str, parameters: Mapping[str, Any]) -> str:
+        """Hand a run to the pool. Returns its id."""
         once = str(uuid4())  # a request whose answer was lost must not send the run a second time
         run = self._patiently(
             lambda: run_deployment(
@@ -96,26 +96,34 @@ class WorkPool:
             )
         )
         assert isinstance(run, FlowRun)  # called in a synchronous flow, it is no coroutine
-        self._flying[run.id] = _Sent(time.monotonic(), longest)
+        self._flying[run.id] = _Sent(time.monotonic())
         return str(run.id)
 
-    def ended(self) -> dict[str, Ended]:
-        """The runs that have ended since this was last asked."""
+    def ended(self, silent: float | None = None) -> dict[str, Ended]:
+        """The runs that have ended since this was last asked, and those that are given up: a machine that is gone, or a
+        card that hangs, which nobody else notices.
+
+        Args:
+            silent: seconds without a sign of life (a task that began or ended, a line in the log) after which a run is given
+                up. None, where nobody knows, is LONGEST_SILENT; so it is for runs that have begun no task yet: they wait for
+                a card, or fetch what they need.
+        """
         if not self._flying:
             return {}
-        runs: list[FlowRun] = self._patiently(partial(self._read, list(self._flying)))
+        runs = [run for wanted in ask.pages(self._flying) for run in self._patiently(partial(ask.runs, wanted))]
         found = {}
         for run in runs:
             state = run.state
             if state is None:
                 continue
             if state.is_final():
-                starting = self._patiently(partial(_starting, run.id))
-                died = state.is_crashed() and starting is not None
+                starting = self._patiently(partial(ask.starting, run.id))
+                died = state.is_crashed() and self._patiently(partial(ask.life, run.id)).begun
                 found[str(run.id)] = Ended(state.is_completed(), _said(run), starting, died)
-            elif (why := _given_up(run, self._flying[run.id].longest)) is not None:
-                self._patiently(partial(_cancel, run.id, why))
-                found[str(run.id)] = Ended(False, why, None, died=run.start_time is not None)
+            elif (given_up := self._given_up(run, silent)) is not None:
+                if not state.is_cancelling():
+                    self._patiently(partial(ask.cancel, run.id, given_up.said))
+                found[str(run.id)] = given_up
             else:
                 continue
             del self._flying[run.id]
@@ -127,29 +135,14 @@ class WorkPool:
 
     def finished_tasks(self) -> int:
         """Tasks that the runs under way have finished so far."""
-        flying = [str(run) for run in self._flying]
-        done = {"state": {"type": {"any_": [StateType.COMPLETED.value]}}}
-
-        def count() -> int:
-            with client() as server:
-                answers = (
-                    server.request(
-                        "POST",
-                        "/task_runs/count",
-                        json={"flow_runs": {"id": {"any_": flying[first : first + PAGE]}}, "task_runs": done},
-                    )
-                    for first in range(0, len(flying), PAGE)
-                )
-                return sum(int(answer.json()) for answer in answers)
-
-        return self._patiently(count)
+        return self._patiently(partial(ask.finished_tasks, list(self._flying)))
 
     def cancel(self, why: str) -> None:
         """Ask all runs that are under way to end; `ended` tells when they have."""
         troubles = []
         for run in self._flying:  # each is tried, whatever becomes of the others: they cost money
             try:
-                _cancel(run, why)
+                ask.cancel(run, why)
             except UNANSWERED as trouble:
                 troubles.append(f"{run}: {trouble}")
         if troubles:
@@ -160,19 +153,42 @@ class WorkPool:
         wanted = FlowRunFilter.model_validate({"tags": {"all_": self.tags}, "state": {"type": {"any_": UNDER_WAY}}})
         why, asked = "the run that sent this was killed, and another one has begun", set[UUID]()
         while True:  # what is cancelled is no longer under way, so each page is a new one
-            found: list[FlowRun] = self._patiently(partial(_runs, wanted))
+            found: list[FlowRun] = self._patiently(partial(ask.runs, wanted))
             left = {run.id for run in found} - self._flying.keys() - asked
             if not left:
                 return len(asked)
             for run in left:
-                self._patiently(partial(_cancel, run, why))
+                self._patiently(partial(ask.cancel, run, why))
             asked |= left
 
-    def _read(self, ids: list[UUID]) -> list[FlowRun]:
-        runs: list[FlowRun] = []
-        for first in range(0, len(ids), PAGE):
-            runs += _runs(FlowRunFilter.model_validate({"id": {"any_": ids[first : first + PAGE]}}))
-        return runs
+    def _given_up(self, run: FlowRun, silent: float | None) -> Ended | None:
+        """How a run ended that is no longer waited for; None for all others.
+
+        Its work is to blame only if it began and then fell silent for longer than anything of its kind ever took.
+        """
+        assert run.state is not None
+        lasts = _ago(run.state.timestamp)
+        if run.state.is_pending() and lasts > LONGEST_PENDING:
+            return Ended(False, f"a worker took it, and it did not begin within {LONGEST_PENDING / 60:.0f} min", None)
+        if run.state.is_cancelling() and lasts > LONGEST_CANCELLING:
+            said = f"it was cancelled, and its worker did not end it within {LONGEST_CANCELLING / 60:.0f} min"
+            return Ended(False, said, None)
+        if not run.state.is_running():
+            return None
+        sent, allowed = self._flying[run.id], LONGEST_SILENT if silent is None else silent
+
+        def quiet() -> float:
+            return lasts if sent.life is None or sent.life.last is None else min(lasts, _ago(sent.life.last))
+
+        if quiet() <= allowed or time.monotonic() - sent.looked < LOOK_AGAIN:
+            return None
+        sent.looked, sent.life = time.monotonic(), self._patiently(partial(ask.life, run.id))
+        if not sent.life.begun:
+            allowed = max(allowed, LONGEST_SILENT)
+        if quiet() <= allowed:
+            return None
+        said = f"it showed no sign of life for {quiet() / 60:.0f} min: it hangs, or its machine is gone"
+        return Ended(False, said, None, died=sent.life.begun and silent is not None)
 
     def _remark_untouched(self, runs: list[FlowRun]) -> None:
         """Say it when runs lie there and nobody takes them: mostly no worker is running."""
@@ -185,11 +201,27 @@ class WorkPool:
         if not untouched or now - self._warned < UNTOUCHED:
             return
         self._warned = now
-        online = self._patiently(partial(_online, self.name))
+        online = self._patiently(partial(ask.online, self.name))
         self._say(
             f"{len(untouched)} runs wait for a worker of the work pool '{self.name}', queue '{self.queue}', for more than "
             f"{UNTOUCHED:.0f} s; {online} workers are online"
-            + ("" if online else f". Start one: prefect worker start --pool {self.name}")
+            + (self._holders() if online else f". Start one: prefect worker start --pool {self.name}")
+        )
+
+    def _holders(self) -> str:
+        """Which runs have the pool's places: one whose machine is gone is RUNNING for ever, and keeps others out."""
+        all_of_them = self._patiently(partial(ask.holders, self.name))
+        others = [run for run in all_of_them if run.id not in self._flying]
+        if not others:
+            return f"; {len(all_of_them)} runs of ours have places" if all_of_them else ""
+        named = "; ".join(
+            f"{run.name} ({run.id}), {run.state_name} since {ask.since(run):%Y-%m-%d %H:%M} UTC"
+            for run in others[:NAMED]
+        )
+        more = f"; and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        return (
+            f". Its places are held by {len(all_of_them)} runs, {len(others)} of them not ours: {named}{more}. A run whose "
+            "machine is gone holds its place for ever: cancel it in the UI (Runs, then Cancel)"
         )
 
     def _patiently(self, call: Callable[[], T]) -> T:
@@ -201,75 +233,9 @@ def places_of(deployment: str, queue: str) -> int:
     return WorkPool(deployment, queue, (), lambda text: None).places
 
 
-def _look_up(deployment: str, queue: str) -> tuple[DeploymentResponse, str, int]:
-    """The deployment, the name of its pool, and how many runs can go on there at a time."""
-    remedy = "run `make deploy`, or name another one in execution.deployment"
-    with client() as server:
-        try:
-            found = server.read_deployment_by_name(deployment)
-        except ObjectNotFound:
-            raise WorkPoolError(
-                f"execution.mode is 'work_pool', and this Prefect server has no deployment '{deployment}': {remedy}"
-            ) from None
-        name = found.work_pool_name
-        if name is None:
-            raise WorkPoolError(f"the deployment '{deployment}' has no work pool: {remedy}")
-        try:
-            of_queue = server.read_work_queue_by_name(queue, work_pool_name=name).concurrency_limit
-        except ObjectNotFound:
-            raise WorkPoolError(
-                f"the work pool '{name}' has no queue '{queue}': run `make deploy`, or choose another execution.queue"
-            ) from None
-        limits = [limit for limit in (server.read_work_pool(name).concurrency_limit, of_queue) if limit is not None]
-    return found, name, max(1, min(limits) if limits else _online(name))
-
-
-def _online(pool: str) -> int:
-    """Workers that look for work in a pool."""
-    with client() as server:
-        return sum(worker.status == "ONLINE" for worker in server.read_workers_for_work_pool(pool))
-
-
-def _runs(wanted: FlowRunFilter) -> list[FlowRun]:
-    """One page of runs."""
-    with client() as server:
-        return server.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
-
-
-def _cancel(run: UUID, why: str) -> None:
-    with client() as server:
-        try:
-            server.set_flow_run_state(run, Cancelling(message=why))
-        except ObjectNotFound:
-            return  # deleted meanwhile
-
-
-def _given_up(run: FlowRun, longest: float | None) -> str | None:
-    """Why a run is no longer waited for, if it is not."""
-    assert run.state is not None
-    now = datetime.now(UTC)
-    if run.state.is_pending() and (now - run.state.timestamp).total_seconds() > LONGEST_PENDING:
-        return f"a worker took it, and it did not begin within {LONGEST_PENDING / 60:.0f} min"
-    if longest is not None and run.state.is_running() and (now - run.state.timestamp).total_seconds() > longest:
-        return f"it did not end within {longest / 60:.0f} min: it hangs, or its machine is gone"
-    return None
-
-
-def _starting(run: UUID) -> float | None:
-    """Seconds from a worker's taking the run to its first line of code, last time it was taken."""
-    taken: datetime | None = None
-    seconds: float | None = None
-    with client() as server:
-        try:
-            states = server.read_flow_run_states(run)
-        except ObjectNotFound:
-            return None
-    for state in sorted(states, key=lambda state: state.timestamp):
-        if state.is_pending():
-            taken = state.timestamp
-        elif state.is_running() and taken is not None:
-            seconds = (state.timestamp - taken).total_seconds()
-    return seconds
+def _ago(when: datetime) -> float:
+    """Seconds since then."""
+    return (datetime.now(UTC) - when).total_seconds()
 
 
 def _said(run: FlowRun) -> str:

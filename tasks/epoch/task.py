@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from infra.store import Store
+from infra.patience import patiently
+from infra.store import Store, StoreUnavailable
 from infra.work_pool import WorkPool, places_of
 from infra.work_pool_types import WorkPoolError
 from tasks.epoch.choose import in_words
@@ -18,11 +21,13 @@ from tasks.evaluate.shards.pool import FLOW as SHARDS
 from tasks.evaluate.shards.pool import open_pool
 from tasks.frozen import Epoch
 from tasks.partition import Partition
+from tasks.progress import clock
 from tasks.recipe import Recipe
 from tasks.study import Study
 
 FLOW = "prepare-epoch"
 LOOK_EVERY = 5.0  # seconds
+SAY_EVERY = 60.0  # seconds between lines about a preparation that goes on
 
 
 def check_work_pool(study: Study) -> None:
@@ -67,8 +72,14 @@ def prepare_epoch_on_pool(study: Study, epoch: Epoch, store: Store) -> None:
                 "an earlier run that was killed left its preparation behind; it is cancelled, and goes on from here"
             )
         for attempt in range(study.execution.retries + 1):
-            said = _made(study, epoch, store, pool, attempt)
-            missing = lacking(study, epoch.data, store)
+            said = _made(study, epoch, store, pool, attempt, log.info)
+            # The store may be away just then: what was made in hours is not made again for that.
+            missing = patiently(
+                partial(lacking, study, epoch.data, store),
+                lambda error: isinstance(error, StoreUnavailable),
+                log.info,
+                f"the store {store.url}",
+            )
             if not missing:
                 return
             log.warning("the epoch was not made: %s", said)
@@ -78,12 +89,16 @@ def prepare_epoch_on_pool(study: Study, epoch: Epoch, store: Store) -> None:
     )
 
 
-def _made(study: Study, epoch: Epoch, store: Store, pool: WorkPool, attempt: int) -> str:
+def _made(study: Study, epoch: Epoch, store: Store, pool: WorkPool, attempt: int, say: Callable[[str], None]) -> str:
     """Send it and wait. Returns how it ended."""
-    log = get_run_logger()
     name = f"prepare-epoch-{study.name}" + (f"-again-{attempt}" if attempt else "")
     run = pool.send(name, {"study": study.model_dump(mode="json"), "epoch": epoch.number, "store": store.url})
-    log.info("sent %s to the work pool '%s'; its own page has its progress", name, pool.name)
+    say(f"sent {name} to the work pool '{pool.name}'; its own page has its progress")
+    began = said = time.monotonic()
+    # However long it takes to train a reference: given up is only what is silent for infra.work_pool.LONGEST_SILENT.
     while not (ended := pool.ended()):
+        if (now := time.monotonic()) - said >= SAY_EVERY:
+            said = now
+            say(f"{name} is still being made on the work pool '{pool.name}', for {clock(now - began)} now")
         time.sleep(LOOK_EVERY if study.execution.shard_minutes >= 5 else 1.0)
     return f"{name} ({run}) {ended[run].said}"

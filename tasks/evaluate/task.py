@@ -135,7 +135,7 @@ def evaluate_coalitions(
     work: Work
     if isinstance(workers, ShardedPool):
         ledger = Ledger(store)
-        work = workers.dispatch(plan.jobs, waiting, list(plan.known.values()), lambda jobs: recall(jobs, ledger))
+        work = workers.dispatch(plan.jobs, waiting, plan.known, lambda jobs: recall(jobs, ledger))
         where = f"work pool, {workers.size} shards at a time"
     else:
         work = Here(plan.jobs, waiting, workers, store, len(partition.contributors), study.execution.retries)

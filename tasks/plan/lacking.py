@@ -6,7 +6,7 @@ once, not by a request for each thing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
@@ -42,6 +42,18 @@ class Held:
             ledger.all(ModelRecord),
             ledger.all(SamplesRecord),
             ledger.all(ScoreRecord),
+            stored(ledger.store, "models"),
+            stored(ledger.store, "samples"),
+        )
+
+    @classmethod
+    def about(cls, jobs: Iterable[Job], ledger: Ledger) -> Held:
+        """What bears on some jobs, read once."""
+        jobs = tuple(jobs)
+        return cls(
+            ledger.find(ModelRecord, (job.model.key for job in jobs)),
+            ledger.find(SamplesRecord, (job.samples.key for job in jobs if job.samples is not None)),
+            ledger.find(ScoreRecord, (recipe.key for job in jobs for recipe in job.scores.values())),
             stored(ledger.store, "models"),
             stored(ledger.store, "samples"),
         )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from statistics import median
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 
 from infra.digest import sha256
+from infra.ledger import Ledger
 from infra.store import Store
 from infra.work_pool import WorkPool
 from tasks.evaluate.jobs import Job, Outcome, Setting
-from tasks.evaluate.shards.dispatch import Dispatch, Recall
+from tasks.evaluate.shards.dispatch import Dispatch, Recall, seconds_of
 from tasks.evaluate.shards.messages import save_setting
 from tasks.evaluate.shards.sizing import Pace
+from tasks.plan.lacking import Held, lacking
 from tasks.study import Study
 
 FLOW = "evaluate-shard"
@@ -50,11 +51,12 @@ class ShardedPool:
         """Shards that can go on at a time."""
         return self._pool.places
 
-    def dispatch(self, jobs: Sequence[Job], waiting: deque[int], known: Sequence[Outcome], recall: Recall) -> Dispatch:
+    def dispatch(
+        self, jobs: Sequence[Job], waiting: deque[int], known: Mapping[int, Outcome], recall: Recall
+    ) -> Dispatch:
         """One round. known: outcomes that are there already; they tell how long an evaluation takes, at first."""
-        if self._pace.each is None:
-            took = [seconds for outcome in known if (seconds := sum(outcome.seconds.values())) > 0]
-            self._pace.each = median(took) if took else None
+        if not self._pace.measured:
+            self._pace.note(seconds_of(jobs[i], outcome) for i, outcome in known.items())
         self._pool.refresh()
         study = self.setting.study
         return Dispatch(
@@ -62,6 +64,7 @@ class ShardedPool:
             waiting,
             self._pool,
             self.store,
+            training=must_train(jobs, waiting, self.store),
             common={"study": study.name, "store": self.store.url, "setting": save_setting(self.setting, self.store)},
             recall=recall,
             retries=study.execution.retries,
@@ -74,6 +77,13 @@ class ShardedPool:
     def remark(self) -> str | None:
         """What people should know about the length of the shards."""
         return self._pace.remark()
+
+
+def must_train(jobs: Sequence[Job], waiting: Iterable[int], store: Store) -> frozenset[int]:
+    """Which of the waiting must train; the others' weights or images are there, or are made without."""
+    asked = {i: jobs[i] for i in waiting}
+    held = Held.about(asked.values(), Ledger(store))
+    return frozenset(i for i, job in asked.items() if lacking(job, held).training)
 
 
 def open_pool(flow: str, study: Study, store: Store, say: Say) -> WorkPool:

@@ -45,14 +45,14 @@ def worth(job: Job) -> float:
     return float(sum(i * i for i in job.members)) + len(job.members) / 10
 
 
-def do(job: Job, store: Store) -> Outcome:
+def do(job: Job, store: Store, seconds: float = 0.5) -> Outcome:
     """Evaluate a job and put it into the ledger, as an evaluator does."""
     recipe = job.scores["worth"]
     record = ScoreRecord(
-        key=recipe.key, spec=recipe.spec, subject=job.model.key, value=worth(job), seconds=0.0, created=now()
+        key=recipe.key, spec=recipe.spec, subject=job.model.key, value=worth(job), seconds=seconds, created=now()
     )
     Ledger(store).record(record)
-    return Outcome({"worth": worth(job)}, {}, {"score": 0.5}, trained=True, scored=1)
+    return Outcome({"worth": worth(job)}, {}, {"score": seconds}, trained=True, scored=1)
 
 
 def recalled(store: Store) -> Callable[[Sequence[Job]], dict[int, Outcome]]:
@@ -61,7 +61,7 @@ def recalled(store: Store) -> Callable[[Sequence[Job]], dict[int, Outcome]]:
     def recall(asked: Sequence[Job]) -> dict[int, Outcome]:
         found = Ledger(store).find(ScoreRecord, (job.scores["worth"].key for job in asked))
         return {
-            i: Outcome({"worth": found[key].value or 0.0}, {}, {"score": 0.5})
+            i: Outcome({"worth": found[key].value or 0.0}, {}, {"fine_tune": found[key].seconds})
             for i, job in enumerate(asked)
             if (key := job.scores["worth"].key) in found
         }
@@ -79,16 +79,18 @@ class PoolHere:
         self.sent: list[tuple[str, tuple[Job, ...]]] = []
         self.most, self.evaluated = 0, 0
         self.cancelled: list[str] = []
+        self.silences: list[float | None] = []  # after which a shard would have been given up, each time it was asked
         self._flying: dict[str, str] = {}
 
-    def send(self, name: str, parameters: Mapping[str, str], longest: float | None = None) -> str:
+    def send(self, name: str, parameters: Mapping[str, str]) -> str:
         run = str(uuid.uuid4())
         self.sent.append((name, load_shard(parameters["shard"], self.store)))
         self._flying[run] = parameters["shard"]
         self.most = max(self.most, len(self._flying))
         return run
 
-    def ended(self) -> dict[str, Ended]:
+    def ended(self, silent: float | None = None) -> dict[str, Ended]:
+        self.silences.append(silent)
         if not self._flying:
             time.sleep(0.001)
             return {}

@@ -34,6 +34,7 @@ def dispatch(
         deque(range(len(asked))),
         pool,
         pool.store,
+        training=[i for i, job in enumerate(asked) if job.members],
         common={"study": "small", "store": pool.store.url, "setting": "0" * 64},
         recall=recalled(pool.store),
         retries=retries,
@@ -54,7 +55,7 @@ def test_all_evaluations_come_back_with_their_values_and_no_more_shards_are_unde
     }
     assert pool.most == 3 and pool.evaluated == 60
     sizes = [len(shard) for _, shard in pool.sent]
-    assert sizes[:3] == [1, 1, 1] and max(sizes) == 10  # first a measure, then 5 s of 0.5 s each
+    assert sizes[:4] == [1, 1, 1, 1] and max(sizes) == 10  # first a measure, then 5 s of 0.5 s each
     assert [name for name, _ in pool.sent][-1].startswith(f"shard-{len(sizes):04d}-of-")
 
 
@@ -158,8 +159,8 @@ def test_ten_thousand_evaluations_never_have_more_shards_under_way_than_there_ar
     work = dispatch(asked, pool, [], target=900.0)
     sizes = []
     while work.waiting:  # only the sending: what the shards would do is tested above
-        size = work._pace.size(len(work.waiting), pool.places)
-        work._pace.note(0.5 * size, size, 5.0)
+        size = work._pace.size(len(work.waiting), pool.places, training=True)
+        work._pace.note([(True, 0.5)] * size, 5.0)
         for _ in range(size):
             work.waiting.popleft()
         sizes.append(size)

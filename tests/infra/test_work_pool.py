@@ -1,0 +1,147 @@
+"""Who sends work to a pool, asked of a real Prefect server without workers: what is waited for, what is given up, who is
+blamed, and what people are told when runs wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect import task
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import LogCreate
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelling, Completed, Crashed, Pending, Running, State
+
+from infra import work_pool
+from infra.job_templates import GPU_POOL
+from infra.work_pool import WorkPool
+from tests.orchestra import deploy, make_pools, prefect_server
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+
+
+@task
+def evaluation() -> None:
+    """What a shard does."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SyncPrefectClient]:
+    """A server with the pools, and a deployment in one of them."""
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as there:
+        make_pools(there, gpus=2)
+        deploy(there, "tests/flows/idle.py:idle", "gpu", GPU_POOL)
+        with (
+            temporary_settings({PREFECT_API_URL: there["PREFECT_API_URL"]}),
+            SyncPrefectClient(there["PREFECT_API_URL"]) as client,
+        ):
+            yield client
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def pool(server: SyncPrefectClient, said: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkPool]:
+    """A pool that looks as often as it is asked; its runs are ended at last, so that none holds a place."""
+    monkeypatch.setattr(work_pool, "LOOK_AGAIN", 0.0)
+    made = WorkPool("idle/gpu", "nightly", ["study:small"], said.append)
+    yield made
+    for state in ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING"):
+        for run in server.read_flow_runs(
+            flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": [state]}}})
+        ):
+            be(server, run.id, Crashed())
+
+
+def be(server: SyncPrefectClient, run: str | UUID, *states: State[Any]) -> None:
+    for state in states:
+        server.set_flow_run_state(UUID(str(run)), state, force=True)
+
+
+def begin_task(server: SyncPrefectClient, run: str, key: str, *states: State[Any]) -> None:
+    made = server.create_task_run(evaluation, UUID(run), dynamic_key=key, state=Pending())
+    for state in states:
+        server.set_task_run_state(made.id, state, force=True)
+
+
+def test_without_progress_a_run_is_given_up_and_blamed_only_if_it_had_begun_and_somebody_knows_what_is_too_long(
+    server: SyncPrefectClient, pool: WorkPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, hangs = pool.send("waits-for-a-card", {}), pool.send("hangs", {})
+    for run in (waits, hangs):
+        be(server, run, Pending(), Running())
+    begin_task(server, hangs, "1", Running(), Completed())
+    begin_task(server, hangs, "2", Running())
+    assert not pool.ended(3600.0) and not pool.ended()
+    found = pool.ended(0.0)
+    assert found.keys() == {hangs} and found[hangs].died and "no sign of life" in found[hangs].said
+    assert server.read_flow_run(UUID(hangs)).state_name == "Cancelling"
+    monkeypatch.setattr(work_pool, "LONGEST_SILENT", 0.0)
+    unknown = pool.send("hangs-too", {})
+    be(server, unknown, Pending(), Running())
+    begin_task(server, unknown, "1", Running())
+    ended = pool.ended()
+    assert ended.keys() == {waits, unknown} and not ended[waits].died and not ended[unknown].died
+
+
+def test_a_run_that_says_or_finishes_something_is_waited_for_however_long_it_works(
+    server: SyncPrefectClient, pool: WorkPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent, talks, works = (pool.send(name, {}) for name in ("silent", "talks", "works"))
+    begun = set[datetime]()
+    for run in (silent, talks, works):
+        begin_task(server, run, "1", Running())
+        be(server, run, Pending(), Running())
+        began = server.read_flow_run(UUID(run)).state
+        assert began is not None
+        begun.add(began.timestamp)
+    real = work_pool._ago
+    monkeypatch.setattr(work_pool, "_ago", lambda when: real(when) + (7200.0 if when <= max(begun) else 0.0))
+    line = {"name": "prefect.flow_runs", "level": 20, "message": "step 4", "flow_run_id": talks}
+    server.create_logs([LogCreate.model_validate({**line, "timestamp": datetime.now(UTC)})])
+    begin_task(server, works, "2", Running(), Completed())
+    assert pool.ended(3600.0).keys() == {silent}
+
+
+def test_a_run_that_crashes_is_blamed_if_it_had_begun_an_evaluation(server: SyncPrefectClient, pool: WorkPool) -> None:
+    began, never = pool.send("began", {}), pool.send("never", {})
+    for run in (began, never):
+        be(server, run, Pending(), Running())
+    begin_task(server, began, "1", Running())
+    for run in (began, never):
+        be(server, run, Crashed(message="code -9"))
+    found = pool.ended()
+    assert found[began].died and not found[never].died
+
+
+def test_a_cancelled_run_whose_worker_is_gone_is_not_waited_for_for_ever(
+    server: SyncPrefectClient, pool: WorkPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = pool.send("cancelled", {})
+    be(server, run, Pending(), Running(), Cancelling())
+    assert not pool.ended()
+    monkeypatch.setattr(work_pool, "LONGEST_CANCELLING", 0.0)
+    assert not pool.ended()[run].died
+
+
+def test_when_runs_wait_though_workers_are_there_it_is_said_who_has_the_places_and_what_to_do(
+    server: SyncPrefectClient, pool: WorkPool, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = WorkPool("idle/gpu", "urgent", ["study:other"], print)
+    dead = theirs.send("dead-since-yesterday", {})
+    be(server, dead, Pending(), Running())
+    pool.send("waits", {})
+    monkeypatch.setattr(work_pool, "UNTOUCHED", 0.0)
+    pool.ended()
+    assert "0 workers are online. Start one: prefect worker start --pool credit-gpu" in said[-1]
+    server.send_worker_heartbeat(GPU_POOL, "gpu-1", heartbeat_interval_seconds=30)
+    pool.ended()
+    assert f"1 runs, 1 of them not ours: dead-since-yesterday ({dead}), Running since 20" in said[-1]
+    assert "cancel it in the UI" in said[-1]
