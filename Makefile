@@ -39,8 +39,8 @@ gc: | $(VENV)/ready   ## keeping house: lists weights and images that no stateme
 	$(RUN) -m flows.run_gc $(if $(filter-out 0,$(DELETE)),--delete) $(ARGS)
 
 opt-out: | $(VENV)/ready   ## a contributor leaves: NAME="Emily Jäger" removes what is theirs; ARGS=--return when they are back
-	@test -n "$(NAME)" || { echo 'whose? make opt-out NAME="Emily Jäger"'; exit 2; }
-	$(RUN) -m flows.run_opt_out "$(NAME)" $(ARGS)
+	@test -n "$$NAME" || { echo 'whose? make opt-out NAME="Emily Jäger"'; exit 2; }
+	@$(RUN) -m flows.run_opt_out "$$NAME" $(ARGS)
 
 ui: $(DATA)/metadata.csv | $(VENV)/ready   ## the Prefect server with all runs so far; start `attribute` from its form
 	$(RUN) -m flows.serve

@@ -184,3 +184,16 @@ def test_the_command_says_what_went_and_returns(used: Store) -> None:
     assert command("--return").returncode == 0 and opted_out(used) == set()
     refused = command("--return")
     assert refused.returncode == 1 and "has not opted out" in refused.stderr
+
+
+@pytest.mark.s3
+def test_one_who_only_ever_handed_in_to_a_bucket_leaves_it(
+    data: Path, s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDIT_STORE", s3_url)
+    store = Store(s3_url)
+    handed_in(LEAVER, data, tmp_path, store)
+    kept = handed_in(DESIGNERS[0], data, tmp_path, store)
+    left = opt_out(LEAVER, "her letter")
+    assert left.removed.keys() == {"uploads"} and opted_out(store) == {LEAVER}
+    assert {key.split("/")[2] for key in store.list("uploads")} == {key_part(kept.contributor)}
