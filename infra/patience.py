@@ -6,11 +6,18 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from infra.store_types import StoreUnavailable
+
 T = TypeVar("T")
 
 PATIENCE = 600.0  # seconds for which one may be away
 LONGEST_PAUSE = 30.0  # seconds between two tries
 SAY_EVERY = 60.0  # seconds between lines about it
+
+
+def patiently_with_store(call: Callable[[], T], say: Callable[[str], None], url: str) -> T:
+    """What a call to the store at `url` gives, which may not answer for PATIENCE. Raises as `patiently`."""
+    return patiently(call, lambda error: isinstance(error, StoreUnavailable), say, f"the store {url}")
 
 
 def patiently(

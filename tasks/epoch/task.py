@@ -10,8 +10,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from infra.patience import patiently
-from infra.store import Store, StoreUnavailable
+from infra.patience import patiently_with_store
+from infra.store import Store
 from infra.work_pool import WorkPool, places_of
 from infra.work_pool_types import WorkPoolError
 from tasks.epoch.choose import in_words
@@ -74,12 +74,7 @@ def prepare_epoch_on_pool(study: Study, epoch: Epoch, store: Store) -> None:
         for attempt in range(study.execution.retries + 1):
             said = _made(study, epoch, store, pool, attempt, log.info)
             # The store may be away just then: what was made in hours is not made again for that.
-            missing = patiently(
-                partial(lacking, study, epoch.data, store),
-                lambda error: isinstance(error, StoreUnavailable),
-                log.info,
-                f"the store {store.url}",
-            )
+            missing = patiently_with_store(partial(lacking, study, epoch.data, store), log.info, store.url)
             if not missing:
                 return
             log.warning("the epoch was not made: %s", said)

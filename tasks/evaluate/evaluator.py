@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from diffusers import UNet2DModel
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
 from infra.digest import sha256
 from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
 from infra.provenance import now, provenance
 from infra.store import Store
+from tasks.evaluate import weights
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.model.pipeline import load_pipeline
 from tasks.model.pruned import PrunedModel, load_pruned
@@ -114,6 +113,8 @@ class _Evaluation:
             missing = []
         for name in missing:
             records[name] = self._score(name, subjects[resolve_property(name, self.study.properties).needs])
+        if any(record is None for record in known.values()):
+            weights.forget(self.job.model.key, ledger)
         return Outcome(
             values={name: record.value for name, record in records.items() if record.value is not None},
             failures={**{n: r.failure for n, r in records.items() if r.failure is not None}, **failures},
@@ -134,11 +135,10 @@ class _Evaluation:
         known = self.evaluator.ledger.get(ModelRecord, recipe.key)
         if known is not None and known.failure is not None:
             raise Diverged(known.failure)
-        if known is not None and known.kept:
-            with self._timed("load"), contextlib.suppress(FileNotFoundError):  # tidied away since: as if never kept
-                weights = store.read(f"models/{known.sha256}.safetensors", known.sha256)
+        if known is not None and known.sha256 is not None:
+            with self._timed("load"), contextlib.suppress(FileNotFoundError):  # not kept, or tidied away since
                 unet = self.evaluator.pruned.network(with_weights=False)
-                unet.load_state_dict(load_tensors(weights))
+                weights.load(unet, known.sha256, store)
                 self._unet = unet.to(self.evaluator.device).eval()
         if self._unet is None:
             self._unet = self._train()
@@ -183,23 +183,22 @@ class _Evaluation:
         return unet.to(self.evaluator.device).eval()
 
     def _record_model(self, unet: UNet2DModel, seconds: float, failure: str | None) -> None:
-        key, store = self.job.model.key, self.evaluator.store
-        weights = save_tensors({name: tensor.contiguous().cpu() for name, tensor in unet.state_dict().items()})
-        kept = failure is None and len(weights) < self.study.execution.keep_weights_below_mb * 2**20
-        if kept:
-            store.write(f"models/{sha256(weights)}.safetensors", weights)
-        self.evaluator.ledger.record(
+        trained = weights.pack(unet)
+        if failure is None:
+            weights.save(trained, self.evaluator.store)  # to be kept or not: what is recorded must not be made again
+        weights.record(
             ModelRecord(
-                key=key,
+                key=self.job.model.key,
                 spec=self.job.model.spec,
                 failure=failure,
                 seconds=seconds,
                 created=now(),
                 provenance=provenance(self.evaluator.device),
                 members=list(self.job.names),
-                sha256=None if failure is not None else sha256(weights),
-                kept=kept,
-            )
+                sha256=None if failure is not None else sha256(trained),
+                kept=failure is None and len(trained) < self.study.execution.keep_weights_below_mb * 2**20,
+            ),
+            self.evaluator.ledger,
         )
 
     def _samples(self) -> Samples:

@@ -71,8 +71,9 @@ def lacking(job: Job, held: Held) -> Lack:
     on_images = [name for name in scores if job.scores[name].spec["subject"] == drawn]
     samples, model = held.samples.get(drawn or ""), held.models.get(job.model.key)
     images = bool(on_images) and (samples is None or samples.sha256 not in held.images)
-    kept = model is not None and model.kept and model.sha256 in held.weights
-    weights = (images or len(on_images) < len(scores)) and not kept
+    # Whatever `kept` says: weights that a study does not keep are there until its scores are (tasks.evaluate.weights).
+    there = model is not None and model.sha256 in held.weights
+    weights = (images or len(on_images) < len(scores)) and not there
     return Lack(weights, weights and bool(job.members), images, scores)
 
 

@@ -16,8 +16,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from infra.patience import patiently
-from infra.store import Store, StoreUnavailable
+from infra.patience import patiently_with_store
+from infra.store import Store
 from infra.work_pool_types import Ended, WorkPoolError
 from tasks.evaluate.jobs import Job, Outcome
 from tasks.evaluate.shards.messages import Report, load_report, save_shard
@@ -210,9 +210,7 @@ class Dispatch:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """What a call to the store gives, which may be away for a while."""
-        return patiently(
-            call, lambda error: isinstance(error, StoreUnavailable), self._say, f"the store {self.store.url}"
-        )
+        return patiently_with_store(call, self._say, self.store.url)
 
 
 def seconds_of(job: Job, outcome: Outcome, on_top: float = 0.0) -> tuple[bool, float]:

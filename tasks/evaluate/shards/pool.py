@@ -8,6 +8,7 @@ from types import TracebackType
 
 from infra.digest import sha256
 from infra.ledger import Ledger
+from infra.patience import patiently_with_store
 from infra.store import Store
 from infra.work_pool import WorkPool
 from tasks.evaluate.jobs import Job, Outcome, Setting
@@ -58,14 +59,16 @@ class ShardedPool:
         if not self._pace.measured:
             self._pace.note(seconds_of(jobs[i], outcome) for i, outcome in known.items())
         self._pool.refresh()
-        study = self.setting.study
+        study, store = self.setting.study, self.store
+        digest = patiently_with_store(lambda: save_setting(self.setting, store), self._say, store.url)
+        training = patiently_with_store(lambda: must_train(jobs, waiting, store), self._say, store.url)
         return Dispatch(
             jobs,
             waiting,
             self._pool,
-            self.store,
-            training=must_train(jobs, waiting, self.store),
-            common={"study": study.name, "store": self.store.url, "setting": save_setting(self.setting, self.store)},
+            store,
+            training=training,
+            common={"study": study.name, "store": store.url, "setting": digest},
             recall=recall,
             retries=study.execution.retries,
             pace=self._pace,

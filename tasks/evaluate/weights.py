@@ -1,0 +1,64 @@
+"""A coalition's weights in the store: kept because the study wants it, or only until its scores are recorded.
+
+A training that was recorded must not be made again: on a GPU it would come out otherwise, and the ledger would refuse what
+is under its name already. So weights are always stored before their record is written, and those that the study does not
+keep are removed only when nothing of their evaluation is missing any more. A worker that is killed in between leaves them,
+and whoever evaluates the coalition next finds them there.
+
+A record's `kept` says what the study wanted. Whether weights are there, only the store says.
+"""
+
+from __future__ import annotations
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from infra.digest import sha256
+from infra.ledger import Ledger, LedgerConflict, ModelRecord
+from infra.store import Store
+
+
+def pack(unet: torch.nn.Module) -> bytes:
+    """A network's weights as safetensors."""
+    return save_tensors({name: tensor.contiguous().cpu() for name, tensor in unet.state_dict().items()})
+
+
+def load(unet: torch.nn.Module, digest: str, store: Store) -> None:
+    """Fill a network with the weights of that sha256.
+
+    Raises:
+        FileNotFoundError: if they are not there.
+        StoreError: if they are damaged.
+    """
+    unet.load_state_dict(load_tensors(store.read(_key(digest), digest)))
+
+
+def save(weights: bytes, store: Store) -> None:
+    """Store what `pack` gave, before it is recorded."""
+    store.write(_key(sha256(weights)), weights)
+
+
+def record(model: ModelRecord, ledger: Ledger) -> None:
+    """Put down what was trained; its weights are stored already.
+
+    Raises:
+        LedgerConflict: if the ledger has another result under this name. Then these weights are nobody's, and are removed.
+    """
+    try:
+        ledger.record(model)
+    except LedgerConflict:
+        if model.sha256 is not None:
+            ledger.store.delete(_key(model.sha256))
+        raise
+
+
+def forget(key: str, ledger: Ledger) -> None:
+    """All that was wanted of a model is recorded: remove its weights, unless they are to be kept."""
+    model = ledger.get(ModelRecord, key)
+    if model is not None and model.sha256 is not None and not model.kept:
+        ledger.store.delete(_key(model.sha256))
+
+
+def _key(digest: str) -> str:
+    return f"models/{digest}.safetensors"
