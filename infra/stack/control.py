@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 from infra import server
 from infra.server import HOST
 from infra.stack import files as stack_files
-from infra.stack.files import UP, State
+from infra.stack.files import STARTING, UP, State
 from infra.stack.members import SUPERVISOR, WORKER, end_members, is_run, mark, members
 from infra.stack.parts import open_log, python
 from infra.stack.types import S3_PORT, Files, Plan, StackError
@@ -26,17 +27,21 @@ def up(plan: Plan, say: Say) -> State:
     """Start a stack, unless it runs, and wait until everything in it answers.
 
     Raises:
-        StackError: if something does not come up; then everything that was started has ended again.
+        StackError: if something does not come up; then everything that was started has ended again. Also if another command
+            is starting or ending this folder's stack; then that one is left alone.
     """
+    with _alone(plan.files):
+        return _up(plan, say)
+
+
+def _up(plan: Plan, say: Say) -> State:
     files = plan.files
     state = stack_files.read_state(files)
     if state is not None and state.alive():
         if state.phase == UP:
             say("the stack runs already")
             return state
-        raise StackError(
-            f"the stack is {state.phase} by another command; wait for that one, or end it: make stack-down"
-        )
+        raise _by_another(state.phase)
     _clear(files, say)
     for port, what, setting in (
         (plan.port, "Prefect server", "PREFECT_SERVER_API_PORT"),
@@ -88,6 +93,23 @@ def status(folder: Path) -> tuple[bool, list[str]]:
         f"workers          {workers} of {len(state.workers)} run: {', '.join(state.workers)}",
     ]
     return state.phase == UP and prefect and objects and workers == len(state.workers), lines
+
+
+@contextlib.contextmanager
+def _alone(files: Files) -> Iterator[None]:
+    """One start at a time in a folder. A supervisor that has just been started has written nothing yet, and another start
+    would take it for what an earlier stack left, and end it. The system gives the lock back however we end."""
+    files.folder.mkdir(parents=True, exist_ok=True)
+    with open(files.starting, "ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _by_another(STARTING) from None
+        yield
+
+
+def _by_another(phase: str) -> StackError:
+    return StackError(f"the stack is {phase} by another command; wait for that one, or end it: make stack-down")
 
 
 def _clear(files: Files, say: Say) -> bool:

@@ -3,6 +3,7 @@
 .credit/stack.json    what runs, for `make stack` and `make stack-down`; no secrets
         stack.env     what a process needs to use it, with the S3 server's credentials; only while it is up
         stack.lock    held by its supervisor
+        starting.lock held by whoever starts it, until it is up
         logs/         of every part
         s3/           the S3 server's data
         prefect/      Prefect's database
@@ -49,6 +50,11 @@ class Files:
     def lock(self) -> Path:
         """Held by the supervisor for as long as it lives."""
         return self.folder / "stack.lock"
+
+    @property
+    def starting(self) -> Path:
+        """Held by the command that starts it, before there is a supervisor and until it is up."""
+        return self.folder / "starting.lock"
 
     @property
     def logs(self) -> Path:
