@@ -212,6 +212,14 @@ def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse]) -
         limit = "no limit" if pool.limit is None else f"{pool.limit} at a time"
         queues = ", ".join(f"{name} ({priority})" for name, priority in pool.queues.items())
         print(f"  {pool.name:<11} {pool.kind}, {limit}, {pool.change}; queues by priority: {queues}")
+        if others := sorted(pool.kept.keys() - {"image"}):
+            print(f"    kept as they were set before: {', '.join(others)}")
+        if "image" in pool.kept:
+            kept, ours = pool.kept["image"]
+            print(
+                f"    ITS RUNS USE THE IMAGE {kept}, as it was set before; this version's own is {ours}.\n"
+                "    After an upgrade build and push one from this checkout, and run: make deploy IMAGE=<that one>"
+            )
     print("\nDeployments")
     for name, each in deployments.items():
         print(f"  {name:<28} {each.work_pool_name} / {each.work_queue_name}")

@@ -3,8 +3,8 @@
     credit-cpu   drivers: `attribute`, `validate-data`, `collect-garbage`
     credit-gpu   evaluations; no more at a time than there are GPUs; queue `urgent` goes before `nightly`
 
-A pool's job template is code (infra/templates) and is replaced; the defaults of its variables that somebody set, its limit,
-whether it is paused, and queues that others made are left as they are found.
+A pool's job template is code (infra/templates) and is replaced; the defaults of its variables that somebody set
+(infra.pool_defaults), its limit, whether it is paused, and queues that others made are left as they are found.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import WorkPool
 from prefect.exceptions import ObjectNotFound
 
 from infra.job_templates import CPU_POOL, GPU_POOL, POOLS, job_template
+from infra.pool_defaults import defaults_of, remember, set_by_people, shipped
 
 QUEUES: Mapping[str, int] = {"urgent": 1, "nightly": 10}  # of the GPU pool; 1 goes first
 DESCRIPTIONS = {
@@ -36,7 +37,8 @@ class Made:
     """What became of a pool.
 
     kind: process, docker or kubernetes; limit: runs at a time, None for no limit; queues: priority by name, 1 goes first;
-    change: made, brought up to date, or as it was.
+    change: made, brought up to date, or as it was. kept: defaults of job variables that were set before and are not this
+    version's own, each with that one beside it: (what it is, what this version ships).
     """
 
     name: str
@@ -44,6 +46,7 @@ class Made:
     limit: int | None
     queues: dict[str, int]
     change: str
+    kept: Mapping[str, tuple[Any, Any]]
 
 
 def make_pools(
@@ -73,11 +76,22 @@ def make_pools(
                 f"type. Either deploy to it as it is (--pools {pool.type}), or, when no run is in it, delete it "
                 f"(prefect work-pool delete {pool.name}) and run this again"
             )
-    templates = {
-        name: job_template(kind, name, {**_set_before(kind, there[name]), **settings.get(name, {})}) for name in POOLS
-    }
+    ours = {name: defaults_of(job_template(kind, name)) for name in POOLS}
+    before = {name: shipped(client, there[name]) for name in POOLS}
+    kept = {name: set_by_people(there[name], ours[name], before[name]) for name in POOLS}
+    templates = {name: job_template(kind, name, {**kept[name], **settings.get(name, {})}) for name in POOLS}
     limits = {CPU_POOL: None, GPU_POOL: _limit(there[GPU_POOL], gpus, count_gpus)}
-    return [_make(client, name, kind, there[name], templates[name], limits[name]) for name in POOLS]
+    made = []
+    for name in POOLS:
+        if ours[name] not in before[name]:
+            # First, and beside what was: cut off after this, the next time still knows the pool's defaults as shipped.
+            remember(client, name, kind, [*before[name], ours[name]])
+        stays = {
+            key: (value, ours[name][key]) for key, value in kept[name].items() if key not in settings.get(name, {})
+        }
+        made.append(_make(client, name, kind, there[name], templates[name], limits[name], stays))
+        remember(client, name, kind, [ours[name]])
+    return made
 
 
 def kind_of(client: SyncPrefectClient, name: str) -> str | None:
@@ -95,7 +109,13 @@ def _limit(pool: WorkPool | None, gpus: int | None, count_gpus: Callable[[], int
 
 
 def _make(
-    client: SyncPrefectClient, name: str, kind: str, there: WorkPool | None, template: dict[str, Any], limit: int | None
+    client: SyncPrefectClient,
+    name: str,
+    kind: str,
+    there: WorkPool | None,
+    template: dict[str, Any],
+    limit: int | None,
+    kept: Mapping[str, tuple[Any, Any]],
 ) -> Made:
     """`limit` None: none for a new pool, and as it is for one that is there."""
     if there is None:
@@ -121,24 +141,8 @@ def _make(
         _queues(client, name)
     pool = client.read_work_pool(name)
     queues = {queue.name: queue.priority for queue in client.read_work_queues(work_pool_name=name)}
-    return Made(name, pool.type, pool.concurrency_limit, dict(sorted(queues.items(), key=lambda q: q[1])), change)
-
-
-def _set_before(kind: str, pool: WorkPool | None) -> dict[str, Any]:
-    """Defaults of a pool's variables that somebody set, by an earlier `make deploy` or in the UI: the image, the nodes, the
-    store. They are the installation's, and a deployment that does not mention them does not mean to forget them."""
-    if pool is None:
-        return {}
-    ours = _defaults(job_template(kind, pool.name, None))
-    return {
-        name: value
-        for name, value in _defaults(pool.base_job_template).items()
-        if name in ours and value != ours[name] and value is not None
-    }
-
-
-def _defaults(template: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: field.get("default") for name, field in template["variables"]["properties"].items()}
+    by_priority = dict(sorted(queues.items(), key=lambda queue: queue[1]))
+    return Made(name, pool.type, pool.concurrency_limit, by_priority, change, kept)
 
 
 def _queues(client: SyncPrefectClient, pool: str) -> None:

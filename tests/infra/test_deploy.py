@@ -32,8 +32,10 @@ PASSWORD = f"credit:{secrets.token_hex(8)}"
 NAMES = (
     "attribute/openmoji",
     "attribute/openmoji-tiny",
+    "reattribute/openmoji",
     "validate-data/openmoji",
     "collect-garbage/store",
+    "opt-out/store",
     "prepare-epoch/gpu",
     "evaluate-shard/gpu",
 )  # fmt: skip
@@ -216,6 +218,8 @@ class TestDeployed:
         done = deployed.run("--gpus", "6", **settings)  # neither the type nor the image nor what was set is forgotten
         after = deployed.client.read_work_pool(GPU_POOL)
         assert done.returncode == 0 and after.concurrency_limit == 6, done.stdout + done.stderr
+        assert done.stdout.count("ITS RUNS USE THE IMAGE registry.example.org/credit:1, as it was set before") == 2
+        assert "kept as they were set before: networks, shared_memory" in done.stdout
         assert after.base_job_template == before.base_job_template
         there = deployed.deployments()
         assert {each.work_pool_name for each in there.values()} == {CPU_POOL, GPU_POOL}
