@@ -88,6 +88,11 @@ class PropertyView:
     signal: list[tuple[str, str, str, str]]  # what, how much, its unit, what it means
 
 
+def environment() -> jinja2.Environment:
+    """What every page is rendered with: everything escaped, and a name that is not there is an error."""
+    return _ENVIRONMENT
+
+
 def report_html(data: StatementData) -> bytes:
     """The report as UTF-8 HTML; the same data give the same bytes."""
     template = _ENVIRONMENT.get_template("report.html.j2")

@@ -10,24 +10,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from tasks.section import Section
 from tasks.statements.read import PastProperty, PastStatement
-from tasks.study import Study
+from tasks.study import CoalitionSpec, ModelSpec, PropertiesSpec, PruningSpec, SamplingSpec
 
 _HARMLESS = {
     "model": {"seed"},  # another reference of the same kind: another epoch
     "pruning": set[str](),
     "coalition": {"audit_seeds", "audit_coalitions"},
     "sampling": {"batch_size"},
+    "properties": {"names"},  # which ones there are changes none of them
+}
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "model": ModelSpec,
+    "pruning": PruningSpec,
+    "coalition": CoalitionSpec,
+    "sampling": SamplingSpec,
+    "properties": PropertiesSpec,
 }
 _BY_MODE = {"finetune": {"retrain_steps"}, "retrain": {"steps", "learning_rate"}}  # of a coalition, and not used
 
 
 def incomparable(
     before: PastStatement,
-    study: Study,
+    form: Mapping[str, Any],
     then: PastProperty,
     now: PastProperty,
     identity: Mapping[str, Any] | None = None,
@@ -37,6 +44,7 @@ def incomparable(
     """Why the credits for one property cannot be compared, as the end of the sentence "not comparable because …".
 
     Args:
+        form: the later study as plain data, section by section.
         identity: what makes the property's numbers what they are, `Property.identity()`; None where it is not known.
         from_samples: whether the property is of drawn images, so that it matters how they are drawn.
     """
@@ -50,7 +58,7 @@ def incomparable(
     changed: list[str] = []
     try:
         for section in sections:
-            changed += _changed(section, before.study.get(section, {}), getattr(study, section))
+            changed += _changed(section, before.study.get(section, {}), form.get(section, {}))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -63,16 +71,16 @@ def incomparable(
     return f"other settings made its figures: {listed}"
 
 
-def _changed(name: str, then: Any, now: Section) -> Iterator[str]:
+def _changed(name: str, then: Any, now: Any) -> Iterator[str]:
     """Fields of a section that are others and change figures, with what they were and are."""
-    form = type(now).model_validate(then).model_dump(mode="json")
-    today = now.model_dump(mode="json")
-    harmless = _HARMLESS.get(name, {"names"})  # of properties: which ones there are changes none of them
-    if name == "coalition" and form["mode"] == today["mode"]:
-        harmless = harmless | _BY_MODE[today["mode"]]
-    for field, value in today.items():
-        if field not in harmless and form[field] != value:
-            yield f"{name}.{field} was {form[field]!r} and is {value!r}"
+    section: type[BaseModel] = _SECTIONS[name]
+    old, new = (section.model_validate(each).model_dump(mode="json") for each in (then, now))
+    harmless = _HARMLESS[name]
+    if name == "coalition" and old["mode"] == new["mode"]:
+        harmless = harmless | _BY_MODE[new["mode"]]
+    for field, value in new.items():
+        if field not in harmless and old[field] != value:
+            yield f"{name}.{field} was {old[field]!r} and is {value!r}"
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -51,13 +51,14 @@ def changes_since(
     """
     people = compare_people(before, partition)
     then = {each.name: each for each in before.properties}
+    form = study.model_dump(mode="json")
     properties = []
     for result in results:
         if result.name in then:
             now = PastProperty(result.name, result.sign, result.unit, result.credits.estimator)
             reason = incomparable(
                 before,
-                study,
+                form,
                 then[result.name],
                 now,
                 identities.get(result.name),
@@ -66,7 +67,7 @@ def changes_since(
             properties.append(
                 PropertyMoves(result.name, result.unit, incomparable=reason)
                 if reason is not None
-                else _moves(result, _excess_before(before, result.name), _excess_now(result, partition), people)
+                else _moves(result, published_excess(before, result.name), _excess_now(result, partition), people)
             )
     return Since(
         run=before.run,
@@ -116,7 +117,8 @@ def _moves(
     return PropertyMoves(result.name, result.unit, tuple(rows), centre_before, centre_now)
 
 
-def _excess_before(before: PastStatement, name: str) -> dict[str, Excess]:
+def published_excess(before: PastStatement, name: str) -> dict[str, Excess]:
+    """Excess credits for a property of a statement, by contributor."""
     columns = [before.credits[f"{text.storable(name)}_{kind}"] for kind in ("excess", "excess_low", "excess_high")]
     values = zip(*(column.astype(float) for column in columns), strict=True)
     return {c.name: Excess(*row) for c, row in zip(before.contributors, values, strict=True)}

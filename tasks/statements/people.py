@@ -13,7 +13,7 @@ Names and fingerprints are compared, never images: a fingerprint changes with wh
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.partition import Partition
@@ -59,8 +59,13 @@ def compare_people(before: PastStatement, partition: Partition) -> People:
     Two contributors may have one fingerprint, where both own the same images in the same shares; of those whose names are
     gone and those whose names are new, pairs are then made in the order of the names.
     """
-    then = {c.name: c.fingerprint for c in before.contributors}
-    now = {c.name: c.fingerprint for c in partition.contributors}
+    return compare_names(
+        {c.name: c.fingerprint for c in before.contributors}, {c.name: c.fingerprint for c in partition.contributors}
+    )
+
+
+def compare_names(then: Mapping[str, str], now: Mapping[str, str]) -> People:
+    """The same for any two moments; fingerprints by name."""
     same = {name for name in then if now.get(name) == then[name]}
     gone: dict[str, list[str]] = defaultdict(list)
     for name in sorted(then.keys() - now.keys()):

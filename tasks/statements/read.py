@@ -57,7 +57,7 @@ class PastStatement:
     epoch: its number; None where the statement is older than epochs. credits: one row a contributor in the order of
     `contributors`, columns contributor, images, pro_rata and `<property>_<kind>` as `tasks.publish.tables.credits_table`
     writes them. study: the form as it was. evaluations: counts: cached, new, reused, failed. where: key of its folder.
-    identities: by property, what makes its numbers what they are; none in older statements.
+    identities: by property, what makes its numbers what they are; none in older statements. opened: when the epoch was.
     """
 
     run: str
@@ -70,6 +70,7 @@ class PastStatement:
     evaluations: Mapping[str, int]
     where: str
     identities: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    opened: datetime | None = None
 
 
 class _Contributor(BaseModel):
@@ -88,6 +89,7 @@ class _Property(BaseModel):
 
 class _Epoch(BaseModel):
     number: int = Field(ge=1)
+    opened: AwareDatetime | None = None
 
 
 class _File(BaseModel):
@@ -111,7 +113,10 @@ class _Manifest(BaseModel):
     @classmethod
     def _older(cls, value: Any) -> Any:
         """Statements that are older than epochs have nothing here, or a word."""
-        return value if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return None
+        opened = value.get("opened")  # JSON has no times, and after this validator pydantic takes no text for one
+        return {**value, "opened": datetime.fromisoformat(opened)} if isinstance(opened, str) else value
 
 
 class _Latest(BaseModel):
@@ -152,6 +157,12 @@ def all_statements(store: Store, study: str) -> list[PastStatement]:
     return sorted(statements, key=lambda statement: (statement.created, statement.run))
 
 
+def studies_with_statements(store: Store) -> list[str]:
+    """Names of the studies that have published, sorted."""
+    parts = (key.split("/") for key in store.list("studies"))
+    return sorted({part[1] for part in parts if len(part) == 4 and part[3] == MANIFEST})
+
+
 def _read(store: Store, folder: str, manifest_sha256: str | None = None) -> PastStatement:
     manifest = _manifest(store, f"{folder}/{MANIFEST}", manifest_sha256)
     return PastStatement(
@@ -165,6 +176,7 @@ def _read(store: Store, folder: str, manifest_sha256: str | None = None) -> Past
         evaluations=manifest.evaluations,
         where=folder,
         identities=manifest.identities,
+        opened=manifest.epoch.opened if manifest.epoch is not None else None,
     )
 
 
