@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STUDY  ?= deployments/studies/openmoji.yaml
 DATA   := data/openmoji
 
-.PHONY: help setup demo demo-tiny reattribute validate-data gc opt-out ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
+.PHONY: help setup demo demo-tiny reattribute validate-data gc opt-out history ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ gc: | $(VENV)/ready   ## keeping house: lists weights and images that no stateme
 opt-out: | $(VENV)/ready   ## a contributor leaves: NAME="Emily Jäger" removes what is theirs; ARGS=--return when they are back
 	@test -n "$$NAME" || { echo 'whose? make opt-out NAME="Emily Jäger"'; exit 2; }
 	@$(RUN) -m flows.run_opt_out "$$NAME" $(ARGS)
+
+history: | $(VENV)/ready   ## everybody's credits over time, from all statements of a study: STUDY_NAME=openmoji
+	@test -n "$$STUDY_NAME" || { echo 'of which study? make history STUDY_NAME=openmoji'; exit 2; }
+	@$(RUN) -m flows.run_history "$$STUDY_NAME" $(ARGS)
 
 ui: $(DATA)/metadata.csv | $(VENV)/ready   ## the Prefect server with all runs so far; start `attribute` from its form
 	$(RUN) -m flows.serve

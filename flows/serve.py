@@ -61,6 +61,7 @@ def deployments(studies: list[Study]) -> dict[str, RunnerDeployment]:
     """What is served, by name: each study to be run, to be run again and to be checked; and what is of the store."""
     from flows.attribute import attribute
     from flows.collect_garbage import collect_garbage
+    from flows.history import history
     from flows.opt_out import opt_out
     from flows.reattribute import reattribute
     from flows.validate_data import validate_data
@@ -72,7 +73,7 @@ def deployments(studies: list[Study]) -> dict[str, RunnerDeployment]:
         for study in studies
         for flow in (attribute, reattribute, validate_data)
     }
-    for of_store in (collect_garbage, opt_out):
+    for of_store in (collect_garbage, opt_out, history):
         made[f"{of_store.name}/store"] = of_store.to_deployment(name="store", tags=["credit"])
     return {name: cast("RunnerDeployment", each) for name, each in made.items()}  # called synchronously: no coroutines
 

@@ -26,9 +26,10 @@ from tasks.study import Study
 FILE = Path("deployments/prefect.yaml")
 PRESETS = sorted(Path("deployments/studies").glob("*.yaml"))
 DEPLOYMENTS = read_prefect_file(FILE)
-ASKED = {
-    "opt-out": {"contributor": "Emily Jäger", "by": "her letter"}
-}  # for by the form: there is no default for a person
+ASKED = {  # for by the form: there is no default for a person, nor for which study's history
+    "opt-out": {"contributor": "Emily Jäger", "by": "her letter"},
+    "history": {"study": "openmoji"},
+}
 SENT = ("prepare-epoch", "evaluate-shard")  # by `attribute`, which gives them all their parameters
 
 
@@ -58,6 +59,7 @@ def test_what_people_and_drivers_start_is_deployed_where_it_belongs() -> None:
         "validate-data/openmoji": CPU_POOL,
         "collect-garbage/store": CPU_POOL,
         "opt-out/store": CPU_POOL,
+        "history/store": CPU_POOL,
         "prepare-epoch/gpu": GPU_POOL,
         "evaluate-shard/gpu": GPU_POOL,
     }
@@ -157,7 +159,7 @@ def test_the_ui_serves_each_preset_to_be_run_and_to_be_checked_keeping_house_and
     studies = [load_preset(path, Study) for path in PRESETS]
     made = served(studies)
     flows = ("attribute", "reattribute", "validate-data")
-    of_store = {"collect-garbage/store", "opt-out/store"}
+    of_store = {"collect-garbage/store", "opt-out/store", "history/store"}
     assert set(made) == {f"{flow}/{study.name}" for flow in flows for study in studies} | of_store
     for study in studies:
         for flow in flows:
