@@ -125,7 +125,7 @@ def _panel(axes: Axes, whole: History, line: Line, shown: range, factor: float) 
     if len(days):
         faces = ["white" if colour == OPEN else colour for colour in colours]
         axes.scatter(days, value, s=14, c=faces, edgecolors=colours, linewidths=1.1, zorder=4, clip_on=False)
-    title = axes.set_title(text.plain(line.name, 30), fontsize=8.5, color=INK, loc="left", pad=3)
+    title = axes.set_title(text.plain(line.name, 26), fontsize=8.5, color=INK, loc="left", pad=3)
     title.set_parse_math(False)  # a name may hold dollar signs
     axes.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
     axes.set_axisbelow(True)
