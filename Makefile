@@ -17,7 +17,8 @@ $(VENV)/ready: requirements.lock
 	@echo "setting up $(VENV): downloads some GB once, a few minutes; pip shows what it is at"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@# the lock is whole; older pips refuse it when they look for dependencies: sqlalchemy[asyncio] has its extra in no lock
+	$(RUN) -m pip install --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
 	@touch $@
 
 $(DATA)/metadata.csv: | $(VENV)/ready

@@ -57,7 +57,7 @@ def reassign(folder: Path, owner: str, now: str, every: int = 1) -> None:
 
 def remove(folder: Path, owner: str) -> None:
     """Take somebody's images out."""
-    gone = []
+    gone: list[str] = []
 
     def change(rows: Rows) -> Rows:
         gone.extend(row["file_name"] for row in rows if row["contributor"] == owner)
@@ -103,7 +103,7 @@ def test_when_nothing_has_changed_it_says_so_publishes_nothing_and_names_the_sta
     before = everything(first)
     state = reattribute(study(images), return_state=True)
     assert "nobody joined, left or changed images" in logged(state, "Nothing is to be done: the statement stands.")
-    assert state.result() == first.where(_latest(first))  # type: ignore[union-attr]
+    assert state.result() == first.where(_latest(first))
     assert everything(first) == before
 
 
@@ -208,7 +208,8 @@ def test_a_run_that_was_killed_half_way_goes_on_to_the_same_end(
     trained = models(store)
     from tasks.evaluate.evaluator import Evaluator
 
-    evaluate, done = Evaluator.evaluate, []
+    evaluate = Evaluator.evaluate
+    done: list[Any] = []
 
     def killed(self: Evaluator, job: Any, say: Any) -> Any:
         if len(done) == 3:
