@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STUDY  ?= deployments/studies/openmoji.yaml
 DATA   := data/openmoji
 
-.PHONY: help setup demo demo-tiny reattribute validate-data gc opt-out history ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
+.PHONY: help setup demo demo-tiny demo-join reattribute validate-data gc opt-out history ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ $(DATA)/metadata.csv: | $(VENV)/ready
 
 demo: $(DATA)/metadata.csv | $(VENV)/ready   ## credit the designers of OpenMoji, start to end
 	$(RUN) -m flows.run $(STUDY)
+
+demo-join: $(DATA)/metadata.csv | $(VENV)/ready   ## its second act: designers who came later join, at a part of the cost
+	$(RUN) -m flows.demo_join $(STUDY) $(ARGS)
 
 demo-tiny:       ## the same in its smallest preset
 	$(MAKE) demo STUDY=deployments/studies/openmoji-tiny.yaml
