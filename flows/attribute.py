@@ -13,6 +13,9 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from infra.lease import Lease
 from infra.settings import store_url
 from infra.store import Store
+from tasks.audit.coalitions import check_audit
+from tasks.audit.task import audit_contributors
+from tasks.audit.types import ContributorAudit
 from tasks.epoch.task import check_work_pool, choose_epoch, prepare_epoch_on_pool
 from tasks.estimate.task import estimate_credits
 from tasks.evaluate.task import evaluate_coalitions, prepare_statistics, workers_for
@@ -61,6 +64,7 @@ def attribute(study: Study, new_epoch: bool = False) -> str:
         partition, data, pixels = clock("partition", partition_data, study, store)
         before = clock("last_statement", last_statement, study, partition, store)
         check_budget(study, partition)  # one that identifies nothing is refused before anything is trained
+        check_audit(study, partition)  # so is a name to audit that nobody has
         epoch = clock("epoch", choose_epoch, study, partition, data, pixels, store, new_epoch)
         clock("prepare_epoch", prepare_epoch_on_pool, study, epoch, store)  # the steps that follow find what it made
         statistics = clock("statistics", prepare_statistics, study, epoch, store)
@@ -74,6 +78,10 @@ def attribute(study: Study, new_epoch: bool = False) -> str:
                 plan = clock(
                     "plan", enough_or_more, study, partition, pruned[0], statistics, store, plan, outcomes, results
                 )
+        audits: tuple[ContributorAudit, ...] = ()
+        if study.audit.contributors:
+            world = study, partition, pixels, pruned[0], statistics, store, lease.check
+            audits = clock("audit", audit_contributors, *world, plan, outcomes, results)
         shown = clock("sample_reference", sample_reference, study, reference, store)
         statement = collect(
             study,
@@ -90,5 +98,6 @@ def attribute(study: Study, new_epoch: bool = False) -> str:
             shown,
             clock.seconds,
             before,
+            audits,
         )
         return publish_statement(statement, store, lease.check)

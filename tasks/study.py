@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tasks.audit_spec import AuditSpec
 from tasks.epoch_spec import EpochSpec
 from tasks.estimation_spec import EstimationSpec
 from tasks.section import Section
@@ -231,6 +232,7 @@ class Study(Section):
     properties: PropertiesSpec = PropertiesSpec()
     estimation: EstimationSpec = EstimationSpec()
     epoch: EpochSpec = EpochSpec()
+    audit: AuditSpec = AuditSpec()
     execution: ExecutionSpec = ExecutionSpec()
 
     @field_validator("name")
@@ -260,4 +262,9 @@ class Study(Section):
             )
         if self.coalition.seed in self.coalition.audit_seeds:
             raise ValueError("coalition.audit_seeds must differ from coalition.seed")
+        if self.audit.contributors and self.coalition.mode == "retrain":
+            raise ValueError(
+                "audit.contributors checks fine-tuned coalitions by retraining, and with coalition.mode 'retrain' all are "
+                "retrained: there is nothing to check against; leave it empty"
+            )
         return self

@@ -142,7 +142,7 @@ def evaluate_coalitions(
         where = f"{workers.size} workers"
     if waiting:
         log.info("%d evaluations to do: %s", len(waiting), where)
-    bar = _Bar(f"evaluations-{study.name}", _description(study, plan), len(plan.jobs), len(plan.known), workers.size)
+    bar = _Bar(f"{plan.purpose}-{study.name}", _description(study, plan), len(plan.jobs), len(plan.known), workers.size)
     for position, outcome in work.outcomes():
         outcomes[position] = outcome
         bar.move(len(outcomes), f"{len(plan.cached)} from the ledger", plan.jobs[position], outcome)
@@ -259,7 +259,7 @@ class _Bar:
 def _description(study: Study, plan: Plan) -> str:
     """What stands under the bar: how much there is to do, and with a stop rule how much there may still be."""
     said = f"{len(plan.jobs)} evaluations, {len(plan.cached)} of them found in the ledger"
-    if not study.estimation.in_rounds:
+    if not study.estimation.in_rounds or plan.purpose == "audit":
         return said
     said = f"Round {len(plan.rounds) + 1}: {said}; {plan.draws} of at most {study.estimation.budget} of the budget"
     if not plan.rounds:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tasks.publish import numbers, plots, text
+from tasks.publish.audit import audit_markdown
 from tasks.publish.rounds import story
 from tasks.publish.since import epoch_sentences, prose, savings, since_markdown
 from tasks.publish.tables import LEVEL, Separation, cautions, credit_scale, excess_scale, ranks, share_note, shares
@@ -58,6 +59,7 @@ def artifact_markdown(data: StatementData) -> str:
         "The full statement is report.html beside the tables in the store.",
         *(f"> {prose(caution)}" for caution in cautions(data)),
         *since_markdown(data),
+        *audit_markdown(data),
     ]
     foot = [
         "Excess is a contributor's credit above an equal share, in the property's unit; more is always better. "

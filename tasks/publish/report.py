@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup
 
 from tasks.publish import numbers, plots, rounds, sections, since, text
+from tasks.publish.audit import audit_fields
 from tasks.publish.numbers import Scale
 from tasks.publish.tables import LEVEL, Separation, cautions, credit_scale, excess_scale, ranks, share_note, shares
 from tasks.publish.types import PropertyResult, StatementData
@@ -111,6 +112,7 @@ def report_html(data: StatementData) -> bytes:
         story=[_tied(sentence) for sentence in rounds.story(data)],
         rounds=rounds.rounds_table(data.rounds, data.study.estimation.stop_level),
         **_since(data),
+        **audit_fields(data),
         epoch_told=[_tied(sentence) for sentence in since.epoch_sentences(data)],
         saved=since.savings(data),
         failed=sections.failed(data),

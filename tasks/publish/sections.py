@@ -28,6 +28,7 @@ _STEPS = {
     "plan": "Choose coalitions",
     "evaluate": "Evaluate coalitions",
     "estimate": "Estimate credits",
+    "audit": "Audit by retraining",
     "publish": "Publish",
 }
 _INSIDE = {

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.publish.audit import audit_manifest
 from tasks.publish.report import report_html
 from tasks.publish.since import since_manifest
 from tasks.publish.tables import credits_csv, credits_table, evaluations_parquet, notes, parquet
@@ -57,6 +58,7 @@ def manifest_json(data: StatementData, files: Mapping[str, bytes]) -> bytes:
         ],
         "notes": notes(data),
         "since": since_manifest(data.since),
+        "audit": audit_manifest(data.audits),
         "files": {
             name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for name, content in files.items()

@@ -10,6 +10,7 @@ import numpy as np
 
 from infra.ledger import ModelRecord
 from infra.provenance import now, versions
+from tasks.audit.types import ContributorAudit
 from tasks.estimate.noise import measure_noise
 from tasks.evaluate.jobs import Outcome
 from tasks.evaluate.table import evaluations_table
@@ -40,11 +41,12 @@ def collect(
     reference_samples: np.ndarray,
     seconds: Mapping[str, float],
     before: PastStatement | None = None,
+    audits: tuple[ContributorAudit, ...] = (),
 ) -> StatementData:
     """Everything a statement says, with the digests it rests on.
 
     Args:
-        before: the study's last statement.
+        before: the study's last statement. audits: of credits that were checked by retraining.
     """
     identities, from_samples = _properties(plan)
     failed = sum(bool(outcome.failures) for outcome in outcomes)
@@ -113,6 +115,7 @@ def collect(
             from_samples=from_samples,
         ),
         epoch=epoch_standing(epoch, partition),
+        audits=audits,
     )
 
 

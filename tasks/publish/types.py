@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from tasks.audit.types import ContributorAudit
     from tasks.partition import Partition
     from tasks.plan.rounds import Ending, Round
     from tasks.shapley import Credits
@@ -60,6 +61,7 @@ class StatementData:
     former: names of contributors who have left and are in reused evaluations. ignored: why evaluations in the ledger were
         not used -> how many.
     since: what changed since the last statement; None for a study's first. epoch: on which one this one stands.
+    audits: of the contributors whose credit was checked by retraining.
     Raises ValueError where `created` is no time, or the results do not fit the contributors.
     """
 
@@ -80,6 +82,7 @@ class StatementData:
     ignored: Mapping[str, int] = field(default_factory=dict)
     since: Since | None = None
     epoch: EpochStanding | None = None
+    audits: tuple[ContributorAudit, ...] = ()
 
     def __post_init__(self) -> None:
         datetime.fromisoformat(self.created)

@@ -62,7 +62,7 @@ def test_the_form_has_descriptions_bounds_and_choices_for_every_field() -> None:
     schema = parameter_schema(attribute).model_dump()
     definitions = schema["definitions"]
     sections = [name for name in definitions if name.endswith("Spec")]
-    assert len(sections) == 9
+    assert len(sections) == 10
     for section in sections:
         for name, field in definitions[section]["properties"].items():
             assert field.get("description"), f"{section}.{name} has no description"
