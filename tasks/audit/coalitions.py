@@ -65,6 +65,13 @@ def audited_coalitions(study: Study, partition: Partition) -> tuple[Audited, ...
     return tuple(found)
 
 
+def most_retrained(study: Study, partition: Partition) -> int:
+    """The most trainings from random weights that the audits ask for: two a pair. Coalitions that several audits share, and
+    what the ledger has, are counted as if they were not."""
+    pairs = min(study.audit.pairs, 2 ** min(64, len(partition.contributors) - 1))
+    return 2 * pairs * len(_players(study, partition))
+
+
 def retraining(study: Study) -> Study:
     """The study with all coalitions trained from random weights, and no audit of its own."""
     coalition = study.coalition.model_copy(update={"mode": "retrain"})

@@ -6,6 +6,7 @@ from infra.digest import sha256
 from infra.lease import living
 from infra.ledger import Ledger, ModelRecord
 from infra.store import Store
+from tasks.audit.coalitions import check_audit, most_retrained
 from tasks.epoch.choose import in_words
 from tasks.epoch.current import look_up_epoch
 from tasks.evaluate.statistics import (
@@ -27,7 +28,7 @@ from tasks.plan.lacking import Held, lacking, whole
 from tasks.preview.extent import foresee
 from tasks.preview.prices import device_kind, once, rates
 from tasks.preview.storage import storage_of
-from tasks.preview.types import IN_STORE, Preview, Step
+from tasks.preview.types import IN_STORE, Audit, Preview, Step
 from tasks.preview.work import add_up
 from tasks.progress import Say
 from tasks.recipe import Recipe, pruned_recipe
@@ -54,6 +55,7 @@ def look_ahead(
         StoreError: if the store cannot be read.
     """
     check_budget(study, partition)
+    check_audit(study, partition)
     ledger = Ledger(store, packs=False)
     choice, epoch = look_up_epoch(study, partition, data, store, new=new_epoch)
     statistics, missing = _statistics(study, epoch, ledger, say)
@@ -110,7 +112,15 @@ def look_ahead(
         workers=workers_of(study.execution) if pool is None else min(pool[1], study.execution.workers or pool[1]),
         where="on this machine" if pool is None else f"in the work pool {pool[0]}",
         running=next((f"{h.holder} on {h.host}" for h in living(store, study.name).values()), None),
+        audit=_audit(study, partition),
     )
+
+
+def _audit(study: Study, partition: Partition) -> Audit | None:
+    if not study.audit.contributors:
+        return None
+    asked = study.audit
+    return Audit(len(asked.contributors), asked.pairs, most_retrained(study, partition), study.coalition.retrain_steps)
 
 
 def _statistics(study: Study, epoch: Epoch, ledger: Ledger, say: Say) -> tuple[dict[str, str | None], tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tasks.preview.types import Measured, Preview, Step, Work
+from tasks.preview.types import Audit, Measured, Preview, Step, Work
 from tasks.publish import numbers, text
 
 NOT_MEASURED = "not measured yet"
@@ -47,9 +47,19 @@ def answers(preview: Preview) -> list[tuple[str, str]]:
             (_workers(p), rough + _between(least, most, _shared(p))),
         ]
     lines.append(("added to the store", _storage(p)))
+    if p.audit is not None:
+        lines.append(("audit", _audit(p.audit)))
     if p.running is not None:
         lines.append(("just now", f"the study is being run by {text.plain(p.running, 200)}"))
     return lines
+
+
+def _audit(audit: Audit) -> str:
+    return (
+        f"checking {audit.contributors} {'contributor' if audit.contributors == 1 else 'contributors'} with {audit.pairs} "
+        f"pairs each adds at most {audit.trainings:,} trainings from random weights of {audit.steps:,} steps, and of the "
+        "same coalitions fine-tuned those that the ledger lacks; none of it is in the figures above"
+    )
 
 
 def page(preview: Preview) -> str:

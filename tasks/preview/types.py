@@ -67,6 +67,16 @@ class Storage:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """What checking credits by retraining adds: the most trainings from random weights, and how long each is."""
+
+    contributors: int
+    pairs: int
+    trainings: int
+    steps: int
+
+
+@dataclass(frozen=True)
 class Preview:
     """What `attribute` would do with a study now.
 
@@ -80,7 +90,7 @@ class Preview:
     ended: set where the ledger holds all that the study will ask for: why nothing more is asked.
     rates: "fine_tune", "sample" and "score/<property>" -> what one takes; None where it was never measured.
     workers: how many would work at a time. where: "on this machine", or the work pool.
-    running: who is running the study now.
+    running: who is running the study now. audit: what is not in the sums; None where nobody's credit is checked.
     """
 
     study: str
@@ -106,3 +116,4 @@ class Preview:
     workers: int
     running: str | None
     where: str = "on this machine"
+    audit: Audit | None = None

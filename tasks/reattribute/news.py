@@ -73,12 +73,20 @@ def look_for_news(study: Study, partition: Partition, data: Recipe, store: Store
         *([people.sentence()] if people.any else []),
         *([f"other settings of {', '.join(settings)}"] if settings else []),
         *([f"another epoch: {choice.why}"] if not goes_on else []),
+        *(["another audit is asked for"] if _another_audit(study, last) else []),
     ]
     if not reasons:
         return News(last, people, choice, settings, study, None)
     # Under other settings, or in another epoch, nothing that the last statement rests on has the keys of today.
     usable = usable_coalitions(last, people, store) if goes_on and not settings else 0
     return News(last, people, choice, settings, increment(study, people, usable), "; ".join(reasons), usable)
+
+
+def _another_audit(study: Study, last: PastStatement) -> bool:
+    """Whether credits are to be checked that the last statement did not check in this way."""
+    now = study.audit.model_dump(mode="json")
+    then = {**Study().audit.model_dump(mode="json"), **last.study.get("audit", {})}
+    return bool(study.audit.contributors) and now != then
 
 
 def _other_settings(study: Study, last: PastStatement) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from flows.attribute import attribute
+from flows.reattribute import reattribute
+from flows.validate_data import validate_data
 from infra.store import Store
 from tasks.evaluate.failures import TooManyFailures
 from tasks.partition import DataError
@@ -110,6 +112,26 @@ def test_failed_retraining_ends_the_run_by_the_studys_own_rule_and_keeps_its_rea
     )
     with pytest.raises(TooManyFailures, match="no credit can be had without"):  # everybody's has no value either
         attribute(tolerant)
+
+
+def test_a_preview_says_what_an_audit_adds_and_refuses_the_same_names(data: Path, finished: Store) -> None:
+    found = validate_data(small_study(data, audit=audit(3, *DESIGNERS[:2])))
+    assert found.audit is not None and (found.audit.trainings, found.audit.steps) == (12, 4)
+    assert found.most.evaluations == 0, "the audit is not in the sums"
+    assert "12 trainings from random weights" in str(artifacts("preview-small")[-1].data)
+    with pytest.raises(DataError, match="closest: Emily Jäger"):
+        validate_data(small_study(data, audit=audit(2, "Emily Jager")))
+
+
+def test_reattribute_does_an_audit_that_is_newly_asked_for_and_then_leaves_it(data: Path, finished: Store) -> None:
+    asked = small_study(data, audit=audit(2))
+    before = latest(finished, "small")
+    reattribute(asked)
+    assert latest(finished, "small") != before and from_random(finished) in (3, 4)
+    assert manifest(finished, "small")["evaluations"]["new"] == 0
+    statement = latest(finished, "small")
+    reattribute(asked)
+    assert latest(finished, "small") == statement
 
 
 def test_retraining_cannot_be_checked_by_retraining(data: Path) -> None:

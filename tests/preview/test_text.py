@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tasks.preview.text import SHOWN_CONTRIBUTORS, answers, page, problems_table
-from tasks.preview.types import IN_STORE, Measured, Preview, Step, Storage, Work
+from tasks.preview.types import IN_STORE, Audit, Measured, Preview, Step, Storage, Work
 from tests.publish.building import HOSTILE
 
 NOTHING = Work(0, 0, 0, {}, 0.0)
@@ -74,6 +74,14 @@ def test_what_was_never_measured_is_called_that_and_gets_no_number() -> None:
 def test_a_study_that_has_all_it_needs_says_why_nothing_is_to_do() -> None:
     said = dict(answers(replace(preview(), least=NOTHING, most=NOTHING, ended="The stop rule is satisfied.")))
     assert said["to do"] == "nothing. The stop rule is satisfied." and "one worker" not in said
+
+
+def test_what_an_audit_adds_is_one_line_and_without_one_there_is_none() -> None:
+    said = dict(answers(replace(preview(), audit=Audit(2, 6, 24, 1000))))
+    assert (
+        "2 contributors with 6 pairs each adds at most 24 trainings from random weights of 1,000 steps" in said["audit"]
+    )
+    assert "audit" not in dict(answers(preview()))
 
 
 def test_nothing_can_be_cached_before_there_is_a_model() -> None:
