@@ -23,7 +23,7 @@ from infra.store import Store
 from infra.work_pool import WorkPool
 from tasks.study import Study
 from tests.conftest import use
-from tests.flows.reading import table
+from tests.flows.reading import manifest, table
 from tests.orchestra import (
     POLL_SECONDS,
     Worker,
@@ -34,7 +34,7 @@ from tests.orchestra import (
     running_worker,
     runs_of,
 )
-from tests.small import EVALUATIONS, small_study
+from tests.small import DESIGNERS, EVALUATIONS, small_study
 
 pytestmark = [pytest.mark.servers, pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -181,6 +181,22 @@ def test_a_second_run_finds_everything_in_the_ledger_and_sends_nothing(twice: di
     assert second["taken"] == first["taken"]
     assert second["evaluations"]["cached"].all() and second["written"] == first["written"]
     assert second["credits"].equals(first["credits"])
+
+
+def test_an_audit_is_sent_in_shards_too_and_workers_read_its_study(
+    data: Path, there: dict[str, str], s3_server: S3Server, tmp_path: Path
+) -> None:
+    store, earlier = Store(s3_server.url("audit/store")), runs_of(there, "evaluate-shard")
+    audit = {"contributors": list(DESIGNERS[:1]), "pairs": 2}
+    study = on_the_pool(data, name="audit", audit=audit)
+    with workers(there, store, tmp_path):
+        run = finish(there, begin(study))
+    assert run.state is not None and run.state.is_completed(), run.state
+    rows = manifest(store, "audit")["audit"]
+    assert [row["pairs_used"] for row in rows] == [2, 2]
+    models = [json.loads(store.read(name)) for name in store.list("ledger/models")]
+    assert sum(m["spec"].get("how", {}).get("start") == "random" and bool(m["members"]) for m in models) in (3, 4)
+    assert {shard.state_name for shard in shards_since(there, earlier)} == {"Completed"}
 
 
 def in_the_middle(worker: Worker) -> bool:
