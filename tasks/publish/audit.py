@@ -110,7 +110,8 @@ def audit_manifest(audits: Sequence[ContributorAudit]) -> list[dict[str, Any]]:
 def verdict(one: ContributorAudit, found: PropertyAudit) -> str:
     """One plain sentence on how far the audit bears the credit out; another where pairs are missing."""
     low, high = found.correction.interval(LEVEL)
-    size = f"{numbers.alone(abs(found.correction.value), 2)} {text.plain(found.unit)}".strip()
+    unit = f" ({text.plain(found.unit)})" if found.unit.strip() else ""
+    size = f"{numbers.alone(abs(found.correction.value), 2)}{unit}"
     if not found.used:
         said = "Nothing can be said: no pair has all its values."
     elif not math.isfinite(high - low):
@@ -120,12 +121,20 @@ def verdict(one: ContributorAudit, found: PropertyAudit) -> str:
         if found.correction.value == 0:
             said = f"By retraining the credit is the same; how sure that is cannot be said: {why}."
     elif low > 0 or high < 0:
-        said = f"By retraining the credit is {'higher' if low > 0 else 'lower'} by {size}."
+        said = f"By retraining the credit is {'higher' if low > 0 else 'lower'} by {size}; {_average(found)}."
     else:
         said = "The two agree within noise."
     if lost := len(found.pairs) - found.used:
         said += f" {lost} of {len(found.pairs)} pairs are missing: an evaluation of them failed."
     return said
+
+
+def _average(found: PropertyAudit) -> str:
+    """What belongs in the same breath: how far everybody's credits move together, since they add up to the gain."""
+    if not found.common:
+        return "on average over all contributors, credits stay the same"
+    way = "higher" if found.common > 0 else "lower"
+    return f"on average over all contributors, credits are {way} by {numbers.alone(abs(found.common), 2)}"
 
 
 def _figures(found: PropertyAudit) -> str:

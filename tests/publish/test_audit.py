@@ -39,9 +39,9 @@ def audited() -> StatementData:
     ("found", "said"),
     [
         (AGREES, "The two agree within noise."),
-        (HIGHER, "By retraining the credit is higher by 0.010 nats."),
-        (LOWER, "By retraining the credit is lower by 0.010 nats."),
-        (NO_INTERVAL, "higher by 0.010 nats; how sure that is cannot be said: there are too few pairs."),
+        (HIGHER, "higher by 0.010 (nats); on average over all contributors, credits are higher by 0.0020."),
+        (LOWER, "lower by 0.010 (nats); on average over all contributors, credits are higher by 0.0020."),
+        (NO_INTERVAL, "higher by 0.010 (nats); how sure that is cannot be said: there are too few pairs."),
     ],
 )
 def test_one_plain_sentence_says_what_the_audit_means(found: Uncertain, said: str) -> None:
@@ -59,7 +59,7 @@ def test_missing_pairs_are_counted_and_without_any_nothing_is_claimed() -> None:
 def test_the_report_shows_both_credits_with_intervals(audited: StatementData) -> None:
     page = Page(report_html(audited).decode())
     assert not page.open and "audit" in page.ids and "#audit" in page.addresses
-    for words in ("Audit by retraining of 2 contributors", "agree within noise", "higher by 0.010 nats", "4 of 6",
+    for words in ("Audit by retraining of 2 contributors", "agree within noise", "higher by 0.010 (nats)", "4 of 6",
                   "150 steps", "1,000 steps", "v(N) is 0.080", "0.1000", "0.1100"):  # fmt: skip
         assert words in page.text, words
 
