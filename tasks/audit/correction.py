@@ -15,6 +15,9 @@ f_k: how much of its stratum was drawn. What is complete has no error of samplin
 ν_k: noise of one difference: σ² for each of its trained models, σ² of one evaluation as the study measured it. Where it was
     measured by nobody f_k is 0 and s², which contains it, stands for it.
 
+No interval is given where nothing tells of the spread: a single difference by chance, or several that are all the same. (A
+property that hardly answers, such as an entropy at 0, differs in few coalitions, and a few pairs easily miss them all.)
+
 Left out: that retraining may be noisier than fine-tuning, whose σ is taken for both; that pairs share models; what another
 seed would move for all coalitions alike; that lost pairs may differ from those that are left; and what a distribution far
 from normal does to Student's t. Measured at nominal 90 % on saturating games of 4 to 20 players: 90 to 100 % with noise
@@ -60,6 +63,7 @@ class MeasuredSd:
     degrees_of_freedom: float
 
 
+ROUNDING = 1e-12  # differences whose range is below this part of the largest are the same
 UNKNOWN = Uncertain(math.nan, math.nan, 0)
 
 
@@ -94,7 +98,7 @@ def correction(draw: Draw, retrained: ArrayLike, finetuned: ArrayLike, noise: Me
     if count == 0:
         freedom = 0.0 if noise is None else noise.degrees_of_freedom
         return Uncertain(value, math.sqrt(float(weights**2 @ of_noise)), freedom)
-    if count == 1:
+    if count == 1 or np.ptp(d[chance]) <= ROUNDING * np.abs(d).max():
         return Uncertain(value, math.nan, 0)
     part = weights[chance] / weights[chance].sum()
     variance = float(part @ (d[chance] - part @ d[chance]) ** 2) * count / (count - 1)

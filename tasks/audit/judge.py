@@ -49,9 +49,11 @@ def judge(
 
 
 def measured_noise(study: Study, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> dict[str, MeasuredSd]:
-    """By property, the noise of one evaluation as the study's repeats under other seeds showed it; only where they did."""
+    """By property, the noise of one evaluation as the study's repeats under other seeds showed it; only where they
+    did. Repeats that gave the same number to the bit show a property that did not answer, not that retraining is free of
+    noise."""
     found = {name: measure_noise(name, jobs, outcomes) for name in study.properties.names}
-    return {name: MeasuredSd(noise.sd, noise.freedom) for name, noise in found.items() if noise.sd is not None}
+    return {name: MeasuredSd(noise.sd, noise.freedom) for name, noise in found.items() if noise.sd}
 
 
 def _property(

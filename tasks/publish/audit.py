@@ -116,7 +116,7 @@ def verdict(one: ContributorAudit, found: PropertyAudit) -> str:
         said = "Nothing can be said: no pair has all its values."
     elif not math.isfinite(high - low):
         way = "higher" if found.correction.value > 0 else "lower"
-        why = "the noise of training was not measured" if one.complete else "there are too few pairs"
+        why = _unsure(one, found)
         said = f"By retraining the credit is {way} by {size}; how sure that is cannot be said: {why}."
         if found.correction.value == 0:
             said = f"By retraining the credit is the same; how sure that is cannot be said: {why}."
@@ -127,6 +127,13 @@ def verdict(one: ContributorAudit, found: PropertyAudit) -> str:
     if lost := len(found.pairs) - found.used:
         said += f" {lost} of {len(found.pairs)} pairs are missing: an evaluation of them failed."
     return said
+
+
+def _unsure(one: ContributorAudit, found: PropertyAudit) -> str:
+    """Why a correction has no interval."""
+    if one.complete and found.used == len(found.pairs):
+        return "the noise of training is not known"
+    return "the differences between the two are too few, or all the same"
 
 
 def _average(found: PropertyAudit) -> str:
@@ -181,11 +188,13 @@ def _ends(found: PropertyAudit, unit: str) -> str:
         digits=4,
     )
     in_unit = f" {unit}" if unit else ""
-    common = f"{'more' if found.common > 0 else 'less'} for each contributor by {numbers.alone(abs(found.common), 2)}"
+    told = f"v(∅) is {empty}{in_unit} in both; v(N) is {tuned} fine-tuned and {trained} retrained."
+    if not found.common:
+        return told
     return (
-        f"v(∅) is {empty}{in_unit} in both; v(N) is {tuned} fine-tuned and {trained} retrained. So retraining gains "
-        f"{common if found.common else 'as much for each contributor'}: that part of a correction is common to all, and "
-        "moves neither excess nor rank."
+        f"{told} So retraining gains {'more' if found.common > 0 else 'less'} for each contributor by "
+        f"{numbers.alone(abs(found.common), 2)}: that part of a correction is common to all, and moves neither excess nor "
+        "rank."
     )
 
 

@@ -58,8 +58,7 @@ def test_an_offset_of_all_but_the_empty_coalition_is_found_whatever_is_drawn(n, 
     draw = draw_coalitions(n - 1, pairs, seed)
     found = correction(draw, contributions(shifted, draw, player), contributions(game, draw, player))
     assert found.value == pytest.approx(offset / n, abs=1e-12)
-    low, high = found.interval()
-    assert low <= found.value <= high and (found.degrees_of_freedom == 0 or found.se < 1e-12)
+    assert found.interval() == (-math.inf, math.inf), "differences that do not vary say nothing of what was not drawn"
 
 
 @pytest.mark.parametrize(("n", "pairs"), [(6, 2), (6, 3), (6, 6), (6, 14), (9, 6)])

@@ -41,7 +41,7 @@ def audited() -> StatementData:
         (AGREES, "The two agree within noise."),
         (HIGHER, "higher by 0.010 (nats); on average over all contributors, credits are higher by 0.0020."),
         (LOWER, "lower by 0.010 (nats); on average over all contributors, credits are higher by 0.0020."),
-        (NO_INTERVAL, "higher by 0.010 (nats); how sure that is cannot be said: there are too few pairs."),
+        (NO_INTERVAL, "how sure that is cannot be said: the differences between the two are too few, or all the same."),
     ],
 )
 def test_one_plain_sentence_says_what_the_audit_means(found: Uncertain, said: str) -> None:
