@@ -93,10 +93,10 @@ def choose(
     return Choice(last, f"{part}, epoch.drift allows {rule.drift:.0%}", moved, moved)
 
 
-def in_words(choice: Choice) -> str:
-    """One line for people: what would happen, and why."""
+def in_words(choice: Choice, opened: int = 0) -> str:
+    """One line for people: what would happen, and why. opened: number of the new epoch, where it was opened."""
     if choice.epoch is None:
-        return f"a new one opens: {choice.why}"
+        return f"{f'epoch {opened}' if opened else 'a new one'} opens: {choice.why}"
     return f"{choice.epoch.name} goes on: {choice.why}"
 
 

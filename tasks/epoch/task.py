@@ -47,7 +47,7 @@ def choose_epoch(
 ) -> Epoch:
     """The epoch that goes on, or a new one, with the reason in the log."""
     choice, epoch = enter_epoch(study, partition, data, pixels, store, new=new)
-    get_run_logger().info("epoch %d: %s", epoch.number, in_words(choice))
+    get_run_logger().info("%s", in_words(choice, epoch.number))
     return epoch
 
 

@@ -30,7 +30,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """new, fresh: evaluations that either made, the audit's repeats among them."""
+    """new, fresh: evaluations that either takes, the audit's repeats among them."""
 
     new: int
     fresh: int
@@ -42,10 +42,13 @@ class Comparison:
         return self.new / self.fresh
 
 
-def compare_with_fresh(again: PastStatement, fresh: PastStatement, joined: Collection[str]) -> Comparison:
+def compare_with_fresh(
+    again: PastStatement, fresh: PastStatement, *, new: int, asked: int, joined: Collection[str]
+) -> Comparison:
     """Compare two statements about the same contributors.
 
     Args:
+        new, asked: evaluations that either takes: those that were not there before, and all that a fresh start asks for.
         joined: names of those whom the re-attribution's epoch never saw.
 
     Raises:
@@ -59,7 +62,7 @@ def compare_with_fresh(again: PastStatement, fresh: PastStatement, joined: Colle
     for name in (p.name for p in again.properties):
         excess, low, high = (one[f"{name}_{kind}"].to_numpy() for kind in ("excess", "excess_low", "excess_high"))
         other, from_, to = (two[f"{name}_{kind}"].to_numpy() for kind in ("excess", "excess_low", "excess_high"))
-        new = np.array([n in joined for n in names])
+        theirs = np.array([n in joined for n in names])
         half = (to - from_) / 2
         agreements.append(
             Agreement(
@@ -68,30 +71,26 @@ def compare_with_fresh(again: PastStatement, fresh: PastStatement, joined: Colle
                 wider=float(np.median((high - low) / (to - from_))),
                 inside=int(((from_ <= excess) & (excess <= to)).sum()),
                 contributors=len(names),
-                shift=float(((excess - other) / half)[new].mean()) if new.any() else 0.0,
+                shift=float(((excess - other) / half)[theirs].mean()) if theirs.any() else 0.0,
             )
         )
-    counts = again.evaluations, fresh.evaluations
-    # What the fresh start found in a ledger, it would have had to make in an empty one.
-    return Comparison(int(counts[0]["new"]), int(counts[1]["new"] + counts[1]["cached"]), tuple(agreements))
+    return Comparison(new, asked, tuple(agreements))
 
 
-def lines(comparison: Comparison) -> list[str]:
-    """For a terminal."""
+def table(comparison: Comparison) -> list[str]:
+    """Rows for a terminal, a property each."""
     head = f"{'property':<18}{'Spearman':>9}{'width':>8}{'inside':>9}{'joiners':>9}"
     rows = [
         f"{a.name:<18}{a.spearman:>9.2f}{a.wider:>7.2f}×{f'{a.inside} of {a.contributors}':>9}{a.shift:>+9.1f}"
         for a in comparison.agreements
     ]
+    return [head, "─" * len(head), *rows]
+
+
+def legend() -> list[str]:
+    """What the columns are."""
     return [
-        f"{comparison.new} evaluations instead of {comparison.fresh}: {comparison.part:.0%} of a fresh start",
-        "",
-        head,
-        "─" * len(head),
-        *rows,
-        "",
         f"Spearman: of the excess credits with a fresh start's. width: of the {LEVEL} intervals, over a fresh start's",
         "(median). inside: excess credits that lie in the fresh start's interval. joiners: their excess less the fresh",
-        "start's, in its half-widths: the pruned model of this epoch never saw their images. Intervals cover neither that,",
-        "nor that a fresh start rests on another reference.",
+        "start's, in its half-widths.",
     ]

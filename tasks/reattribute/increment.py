@@ -66,12 +66,22 @@ def usable_coalitions(last: PastStatement, people: People, store: Store) -> int:
     return sum(members <= same for members in coalitions)
 
 
+def asked_for(statement: PastStatement, store: Store) -> set[str]:
+    """Keys of the models of all evaluations that a statement's run asked for, made then or found in the ledger.
+
+    Raises:
+        StoreError: if its evaluations cannot be read.
+    """
+    table = _evaluations(statement, store)
+    return set(table.loc[table["role"] != "archive", "model_key"])
+
+
 def _evaluations(last: PastStatement, store: Store) -> pd.DataFrame:
     key = f"{last.where}/{EVALUATIONS}"
     try:
         manifest = _Files.model_validate_json(store.read(f"{last.where}/{MANIFEST}", limit=LARGEST))
         content = store.read(key, manifest.files[EVALUATIONS].sha256, limit=LARGEST)
-        return pd.read_parquet(io.BytesIO(content), columns=["role", "members", "failure"])
+        return pd.read_parquet(io.BytesIO(content), columns=["role", "members", "failure", "model_key"])
     except (FileNotFoundError, KeyError, ValidationError, pa.ArrowException, ValueError) as error:
         raise StoreError(
             f"{store.where(key)} cannot be read, and what can be used again is not known: {error}"

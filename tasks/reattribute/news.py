@@ -42,7 +42,8 @@ class News:
         said = [f"Since the statement of {self.last.created:%Y-%m-%d %H:%M} UTC: {self.people.sentence()}."]
         if self.settings:
             said.append(f"Settings that are not as they were: {', '.join(self.settings)}.")
-        said.append(f"Epoch: {in_words(self.choice)}.")
+        words = in_words(self.choice)
+        said.append(f"{words[0].upper()}{words[1:]}." if self.choice.epoch is not None else f"Epoch: {words}.")
         if self.why is None:
             said.append("Nothing is to be done: the statement stands.")
         elif self.usable:
