@@ -14,6 +14,7 @@ from tasks.publish.types import PropertyResult, StatementData
 
 LEVEL = 0.9
 APART = 0.95  # P(i > j) from which two contributors count as told apart: one side of a 90 % interval
+UNSEEN_SHOWN = 10  # names in the caution about joiners
 NEAR_EQUAL = 0.2  # shares whose distance from 1/n is below this part of 1/n say nothing about contributors
 
 
@@ -116,6 +117,15 @@ def cautions(data: StatementData) -> list[str]:
         found.append(
             f"Low budget for {_listed(low)}: fewer than three evaluations ({_counts(low)}) for each of the {n} "
             "contributors. The intervals are wide, and may still be too narrow."
+        )
+    if data.epoch is not None and data.epoch.unseen:
+        names = [text.plain(name) for name in data.epoch.unseen]
+        listed = ", ".join(names[:UNSEEN_SHOWN]) + (
+            f" and {len(names) - UNSEEN_SHOWN} more" if len(names) > UNSEEN_SHOWN else ""
+        )
+        found.append(
+            f"{listed}: the models that all this rests on were made before most of their images came, so they are credited "
+            "with too little, by more than the intervals say, until the next epoch."
         )
     if data.ending is not None and data.ending.reached is False:
         found.append(text.plain(data.ending.sentence, 2000))

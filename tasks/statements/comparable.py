@@ -1,8 +1,9 @@
 """Whether the figures of two statements are of the same thing.
 
-An epoch more or less leaves them comparable, and is said. Another way of making or measuring a coalition's model does not:
-then a difference says nothing about a contributor. Sections are read as this version reads them, so that a field that did
-not exist yet stands at its default; fields that change no figure are not looked at.
+An epoch more or less leaves them comparable, and is said; so does another estimator, for all are of the same Shapley value.
+Another way of making or measuring a coalition's model does not: then a difference says nothing about a contributor. Sections
+are read as this version reads them, so that a field that did not exist yet stands at its default; fields that change no
+figure are not looked at.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def incomparable(
         identity: what makes the property's numbers what they are, `Property.identity()`; None where it is not known.
         from_samples: whether the property is of drawn images, so that it matters how they are drawn.
     """
-    for what in ("unit", "sign", "estimator"):
+    for what in ("unit", "sign"):  # another estimator is of the same value, and its interval says how well
         if getattr(then, what) != getattr(now, what):
             return f"its {what} was {getattr(then, what)!r} and is {getattr(now, what)!r}"
     sections = ["model", "pruning", "coalition", *(["sampling"] if from_samples else [])]

@@ -144,7 +144,8 @@ def _notes(
             notes.append(
                 "Excess is above an equal share, so who joins or leaves shifts everybody's. Differences are therefore taken "
                 f"after the mean excess of the {_stayed(people)} contributors who are in both statements has been "
-                "subtracted in each; the credits themselves are shown as they were published."
+                "subtracted in each; the credits themselves are shown as they were published. Beside others a contributor's "
+                "images may really be worth more or less than before: such a move is no error."
             )
         chance = (
             "Both statements rest partly on the same evaluations and share their errors, so this is cautious: less than one "
@@ -168,6 +169,14 @@ def _notes(
             f"The last statement stands on epoch {before.epoch}, this one on epoch {epoch}: reference, pruned model and "
             "reference statistics are others. Intervals do not cover that, so some of what has moved may be the epoch's "
             "doing."
+        )
+    then = {p.name: p.estimator for p in before.properties}
+    otherwise = {(then[r.name], r.credits.estimator) for r in results if r.name in then} - {
+        (e, e) for e in then.values()
+    }
+    for was, is_now in sorted(otherwise):
+        notes.append(
+            f"The last statement's credits were estimated by '{was}', these are by '{is_now}': both of one value."
         )
     names, old = {r.name for r in results}, {p.name for p in before.properties}
     for new in sorted(names - old):

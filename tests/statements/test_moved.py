@@ -165,7 +165,6 @@ def test_another_epoch_is_compared_and_said(store: Store) -> None:
         ({"pruning": {"ratio": 0.5}}, {}, "pruning.ratio was 0.3 and is 0.5"),
         ({}, {"unit": "degrees"}, "unit was 'points' and is 'degrees'"),
         ({}, {"sign": -1}, "sign was 1 and is -1"),
-        ({}, {"estimator": "kernelshap"}, "estimator was 'default' and is 'kernelshap'"),
     ],
 )
 def test_figures_of_another_making_are_not_compared(
@@ -174,6 +173,12 @@ def test_figures_of_another_making_are_not_compared(
     wanted = Study.model_validate({"name": "art", **study})
     (moves,) = since({A: 1.0, B: 0.0}, {A: 9.0, B: 0.0}, store, study=wanted, later=later).properties
     assert moves.incomparable is not None and reason in moves.incomparable and moves.rows == ()
+
+
+def test_another_estimator_is_of_the_same_value_and_said(store: Store) -> None:
+    found = since({A: 1.0, B: 0.0}, {A: 9.0, B: 0.0}, store, later={"estimator": "definition"})
+    assert rows(found)["A"].status == "moved"
+    assert any("by 'default', these are by 'definition'" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
