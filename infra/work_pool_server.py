@@ -19,6 +19,7 @@ from infra.work_pool_types import WorkPoolError
 
 PAGE = 200  # runs that the server tells of in one answer
 HOLDING = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)  # states in which a run has a place in its pool
+NOT_OVER = (StateType.SCHEDULED, StateType.PAUSED, *HOLDING)  # states from which a run may yet write something
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,14 @@ def runs(wanted: FlowRunFilter) -> list[FlowRun]:
     """One page of runs."""
     with client() as server:
         return server.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
+
+
+def not_over(tag: str) -> int:
+    """How many runs with a tag may yet write something, those too that are being cancelled: until their worker has ended
+    them they go on."""
+    wanted = FlowRunFilter.model_validate({"tags": {"all_": [tag]}, "state": {"type": {"any_": NOT_OVER}}})
+    with client() as server:
+        return server.count_flow_runs(flow_run_filter=wanted)
 
 
 def finished_tasks(of: Collection[UUID]) -> int:

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from infra.digest import sha256
+
 
 class WorkPoolError(RuntimeError):
     """Work cannot be sent to a work pool, or what was sent there does not get done."""
+
+
+class WorkUnderWay(WorkPoolError):
+    """Work that was sent to a work pool is not over, and what was asked for must not happen beside it."""
+
+
+def store_tag(url: str) -> str:
+    """The tag of every run that is sent to a work pool and works on the store of that URL (`Store.url`)."""
+    return f"store:{sha256(url.encode())[:12]}"
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,23 @@ BATCH = 500  # removals before the lease is asked for again
 Say = Callable[[str], None]
 
 
-def opt_out(store: Store, name: str, by: str, holder: str, say: Say, *, unknown: bool = False) -> Left:
+def opt_out(
+    store: Store,
+    name: str,
+    by: str,
+    holder: str,
+    say: Say,
+    *,
+    unknown: bool = False,
+    first: Callable[[], None] = lambda: None,
+) -> Left:
     """Leave a contributor out from now on, and remove what is theirs. Interrupted, the same again goes on.
 
     Args:
         by: who asked for it, or does it.
         holder: who holds the store meanwhile, for whoever is refused.
         unknown: also if nobody of that name is in the store, whose images then lie in a data folder only.
+        first: called when no study can begin any more and nothing is written yet; what it raises stops the opt-out.
 
     Raises:
         ValueError: if nobody of that name is known; names the closest. If the name or `by` is none.
@@ -44,6 +54,7 @@ def opt_out(store: Store, name: str, by: str, holder: str, say: Say, *, unknown:
     """
     name = one_spelling(name).strip()
     with Lease(store, HOUSEKEEPING, holder) as lease:
+        first()
         past = read_past(store)
         _check_known(name, store, past, unknown)
         before = standing(store, name)

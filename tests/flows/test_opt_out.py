@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from prefect import flow
 from prefect.settings import PREFECT_API_URL
+from prefect.states import Cancelled, Cancelling, Running
 
 from flows.attribute import attribute
 from flows.opt_out import opt_out
@@ -18,8 +20,10 @@ from infra.lease import Lease, LeaseHeld
 from infra.ledger import Ledger, ModelRecord, SamplesRecord
 from infra.names import key_part
 from infra.opt_outs import opted_out, records, removal
+from infra.prefect_api import client
 from infra.store import Store
 from infra.upload import UploadError, hand_in, prepare
+from infra.work_pool_types import WorkUnderWay, store_tag
 from tests.flows.reading import ledger, manifest, table
 from tests.flows.seen import artifacts
 from tests.handed import folder_of, handed_in
@@ -151,6 +155,28 @@ def test_nothing_is_removed_while_a_study_runs_or_by_a_name_that_nobody_has(used
     assert everything(used) == before and opted_out(used) == set() and used.list("opt-outs") == []
     opt_out("Emily Jaeger", "her letter", unknown_name=True)
     assert opted_out(used) == {"Emily Jaeger"}
+
+
+def test_what_a_killed_driver_left_in_a_work_pool_is_over_before_anything_is_removed(used: Store) -> None:
+    @flow(name="evaluate-shard")
+    def shard() -> None:
+        """Never run: only the server is told of it."""
+
+    before, tag = everything(used), store_tag(used.url)
+    with client() as server:
+        server.create_flow_run(shard, tags=[store_tag("another store")], state=Running())
+        one = server.create_flow_run(shard, tags=[tag, "study:small"], state=Running())
+        other = server.create_flow_run(shard, tags=[tag])  # nobody has taken it yet
+        with pytest.raises(WorkUnderWay, match=rf"2 flow runs.*Nothing was removed.*cancel them.*{tag}"):
+            opt_out(LEAVER, "her letter")
+        server.set_flow_run_state(other.id, Cancelled(), force=True)
+        server.set_flow_run_state(one.id, Cancelling(), force=True)  # its worker has yet to end it
+        with pytest.raises(WorkUnderWay, match="1 flow run that works"):
+            opt_out(LEAVER, "her letter")
+        assert everything(used) == before and used.list("opt-outs") == []
+        server.set_flow_run_state(one.id, Cancelled(), force=True)
+    opt_out(LEAVER, "her letter")
+    assert opted_out(used) == {LEAVER} and theirs(used) == []
 
 
 def test_one_who_was_merged_with_others_takes_the_merged_coalitions_along(data: Path, store: Store) -> None:

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 
-from infra.digest import sha256
 from infra.ledger import Ledger
 from infra.patience import patiently_with_store
 from infra.store import Store
 from infra.work_pool import WorkPool
+from infra.work_pool_types import store_tag
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.evaluate.shards.dispatch import Dispatch, Recall, seconds_of
 from tasks.evaluate.shards.messages import save_setting
@@ -91,6 +91,6 @@ def must_train(jobs: Sequence[Job], waiting: Iterable[int], store: Store) -> fro
 
 def open_pool(flow: str, study: Study, store: Store, say: Say) -> WorkPool:
     """The work pool behind the deployment of `flow` that a study names. Raises WorkPoolError if there is none."""
-    tags = (f"study:{study.name}", f"store:{sha256(store.url.encode())[:12]}")
+    tags = (f"study:{study.name}", store_tag(store.url))
     execution = study.execution
     return WorkPool(f"{flow}/{execution.deployment}", execution.queue, tags, say, execution.workers)
