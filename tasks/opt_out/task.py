@@ -46,7 +46,7 @@ def _check_idle(store: Store, say: Callable[[str], None]) -> None:
     if count := patiently(partial(not_over, tag), say, PATIENCE):
         raise WorkUnderWay(
             f"{count} flow {'run that works' if count == 1 else 'runs that work'} on {store.url} in a work pool "
-            f"{'is' if count == 1 else 'are'} not over, and could write again what is to go. Nothing was removed. Wait until "
-            f"they have ended, or cancel them in the UI (Runs, tag {tag}); then opt out again. One that stays Cancelling "
-            "because its machine is gone can be deleted there"
+            f"{'is' if count == 1 else 'are'} not over, and could write again what is to go. Nothing was removed. "
+            f"Wait until they have ended, or cancel them in the UI (Runs, tag {tag}); then opt out again. "
+            "One that stays Cancelling because its machine is gone can be deleted there"
         )

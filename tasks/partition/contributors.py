@@ -18,14 +18,17 @@ from tasks.partition.types import Contributor, DataError, Image, Problem
 _ROUNDING = 1e-9  # ten shares of 0.1 are one image
 
 
-def restrict(claims: list[Claim], names: set[str], only: Sequence[str]) -> tuple[list[Claim], list[Problem]]:
-    """Claims that have an owner among `only` (all if empty), with the shares of these owners.
+def restrict(
+    claims: list[Claim], names: set[str], only: Sequence[str], opted_out: Collection[str]
+) -> tuple[list[Claim], set[str], list[Problem]]:
+    """Claims that have an owner among `only` (all if empty), with the shares of these owners; and the names of these, also
+    of those who opted out and of whom the data know nothing any more.
 
-    Raises DataError for a name that is not in the data.
+    Raises DataError for any other name that is not in the data.
     """
     if not only:
-        return claims, []
-    if unknown := [name for name in only if name not in names]:
+        return claims, names, []
+    if unknown := [name for name in only if name not in names and name not in opted_out]:
         hints = "; ".join(f"{name!r} (closest: {', '.join(closest(name, names)) or 'none'})" for name in unknown)
         raise DataError(f"data.only names contributors that are not in the data: {hints}")
     counts = count(claim.shares for claim in claims)
@@ -34,7 +37,7 @@ def restrict(claims: list[Claim], names: set[str], only: Sequence[str]) -> tuple
         for name in sorted(names - set(only))
     ]
     kept = [replace(claim, shares=tuple(pair for pair in claim.shares if pair[0] in only)) for claim in claims]
-    return [claim for claim in kept if claim.shares], problems
+    return [claim for claim in kept if claim.shares], set(only), problems
 
 
 def leave_out(

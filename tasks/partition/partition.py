@@ -34,8 +34,7 @@ def partition(
     """
     folder = open_data(spec.url)
     claims = read_claims(folder, spec)
-    wanted, elsewhere = restrict(claims.accepted, claims.names, spec.only)
-    names = claims.names & set(spec.only) if spec.only else claims.names
+    wanted, names, elsewhere = restrict(claims.accepted, claims.names, spec.only, opted_out)
     wanted, names, gone = leave_out(wanted, names, opted_out)
     decoded, broken = _decode_all(folder, wanted, spec, resolution, progress)
     images = sorted(

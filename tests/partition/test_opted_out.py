@@ -41,6 +41,18 @@ def test_they_may_stand_in_only_and_are_left_out_nevertheless(folder: DataFolder
     assert [c.name for c in found.contributors] == ["alice", "bob"]
 
 
+def test_in_only_they_are_no_error_where_their_images_are_gone_too_but_other_unknown_names_are(
+    folder: DataFolder,
+) -> None:
+    found = without(folder, "carol", only=["alice", "bob", "carol"])
+    assert [c.name for c in found.contributors] == ["alice", "bob"]
+    (problem,) = found.problems
+    assert (problem.kind, problem.subject) == ("opted-out", "carol") and "0 images" in problem.reason
+    with pytest.raises(DataError, match="not in the data: 'dan'") as refused:
+        without(folder, "carol", only=["alice", "bob", "carol", "dan"])
+    assert "carol" not in str(refused.value)
+
+
 def test_with_too_few_left_the_error_says_who_has_opted_out(folder: DataFolder) -> None:
     with pytest.raises(DataError, match="'bob' has opted out"):
         without(folder, "bob")

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from infra.names import key_part
+from infra.opt_outs import opted_out
 from infra.store import Store
 from infra.upload import hand_in, prepare
 from infra.uploads import Upload
+from tasks.opt_out.remove import opt_out
 from tasks.partition import DataError, Partition, attribution, partition
 from tasks.study import DataSpec
 from tests.partition.conftest import encoded, names_in, picture, problems_of
@@ -176,3 +178,15 @@ def test_a_collection_without_an_upload_says_which_there_are_and_how_to_hand_in(
         partition(spec(url="uploads:autumn"), 8)
     with pytest.raises(DataError, match="is no collection"):
         partition(spec(url="uploads:../x"), 8)
+
+
+def test_one_in_only_whose_uploads_went_with_their_opting_out_is_left_out_and_stops_nobody(
+    store: Store, tmp_path: Path
+) -> None:
+    uploads(store, tmp_path, "Carol", {f"{n}.png": n + 200 for n in range(6)})
+    only = [ALICE, BOB, "Carol"]
+    assert [c.name for c in partition(spec(only=only), 8).contributors] == only
+    opt_out(store, "Carol", "her letter", "a test", lambda text: None)
+    found = partition(spec(only=only), 8, opted_out=opted_out(store))
+    assert [c.name for c in found.contributors] == [ALICE, BOB]
+    assert [problem.subject for problem in problems_of(found, "opted-out")] == ["Carol"]
