@@ -29,6 +29,10 @@ def still_holds(name: str, past: Past) -> tuple[str, ...]:
     if said:
         said.append("the ledger's records of coalitions: names, fingerprints and values, no images")
     said.append("a data folder outside this store, if theirs lie in one: it is read, but their images are left out")
+    said.append(
+        "images in which others have a share too, in these others' uploads or in a data folder: they stay there, and models "
+        "are trained on them without this contributor's share, until the other owners take them out"
+    )
     return tuple(said)
 
 

@@ -79,6 +79,8 @@ def test_nothing_of_theirs_is_left_that_can_go_and_the_next_statement_does_witho
     assert "epoch 1 of small" in left.could_not[0] and "takes a new epoch" in left.could_not[0]
     page = str(artifacts("opt-out")[-1].data)
     assert "What still holds their data" in page and "sets of prepared images" in page
+    assert "without this contributor's share, until the other owners take them out" in said
+    assert "in which others have a share too" in page
     log = removal(used, LEAVER, 1)
     assert log is not None and log.still == left.still and log.removed["models"].count == left.removed["models"][0]
 
