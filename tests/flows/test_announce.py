@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -82,13 +83,18 @@ def test_a_complete_upload_is_one_event_that_says_whose_and_what(images: Path, s
     assert asked.returncode == 0 and "announced" in asked.stdout
     assert len(events(2)) == 2
 
-    by_hand = ["event", "emit", JOINED, "--resource-id", f"contributor.{key_part(PERSON)}"]
+    by_hand = [
+        *("event", "emit", JOINED, "--resource-id", f"contributor.{key_part(PERSON)}"),  # as docs/storage.md says
+        *("--resource", "credit.collection=spring", "--payload", json.dumps(event["payload"])),
+    ]
     subprocess.run(
         [sys.executable, "-m", "prefect", *by_hand], env={**os.environ, "PREFECT_API_URL": str(api)}, check=True
     )
-    assert {(e["event"], e["resource"]["prefect.resource.id"]) for e in events(3)} == {
+    found = events(3)
+    assert {(e["event"], e["resource"]["prefect.resource.id"]) for e in found} == {
         (JOINED, f"contributor.{key_part(PERSON)}")
     }
+    assert all(e["resource"]["credit.collection"] == "spring" and e["payload"] == event["payload"] for e in found)
 
 
 def test_without_an_api_nobody_is_told_and_that_is_said(images: Path, store: Store) -> None:

@@ -11,16 +11,19 @@ import pytest
 import yaml
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.steps.core import run_steps
+from prefect.events.schemas.events import Resource, ResourceSpecification
 from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.templating import apply_values
 
 from flows.presets import preset
 from flows.serve import deployments as served
+from infra.announce import event_of
 from infra.job_templates import CPU_POOL, GPU_POOL, KINDS, job_template
 from infra.pools import QUEUES
 from infra.prefect_file import read_prefect_file
 from infra.study_file import StudyFileError, load_preset
+from infra.uploads import Upload, UploadedFile
 from tasks.study import Study
 
 FILE = Path("deployments/prefect.yaml")
@@ -133,6 +136,13 @@ def test_studies_are_attributed_again_monthly_and_when_somebody_joins_once_for_a
     assert trigger["expect"] == ["contributor.joined"] and trigger["threshold"] == 1
     # Whoever comes in the time in which nothing more is started is seen by the run that starts at its end.
     assert trigger["within"] == trigger["schedule_after"] > 0
+    # Of what `infra.upload` announces, what is handed in to other collections starts nothing.
+    match = ResourceSpecification.model_validate(trigger["match"])
+    files = (UploadedFile(name="a.png", sha256="1" * 64, size=1),)
+    upload = Upload(collection="openmoji", contributor="Emily Jäger", files=files)
+    assert match.matches(Resource.model_validate(event_of(upload)["resource"]))
+    other = upload.model_copy(update={"collection": "spring"})
+    assert not match.matches(Resource.model_validate(event_of(other)["resource"]))
     assert trigger["parameters"].keys() <= signature(flow_of(deployment).fn).parameters.keys()
 
 

@@ -54,7 +54,7 @@ def deploy_small(there: dict[str, str], folder: Path, study: dict[str, Any], **c
 
 def joined(name: str) -> Upload:
     """What somebody has handed in."""
-    return Upload(collection="images", contributor=name, files=(UploadedFile(name="a.png", sha256="1" * 64, size=1),))
+    return Upload(collection="openmoji", contributor=name, files=(UploadedFile(name="a.png", sha256="1" * 64, size=1),))
 
 
 def ended(there: dict[str, str], scheduled: bool, seconds: float = 240) -> list[FlowRun]:
