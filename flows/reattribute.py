@@ -6,14 +6,16 @@ from typing import Any
 
 from prefect import flow
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
-from flows.attribute import attribute
-from infra.lease import LeaseHeld
+from flows.attribute import WAITING_THREADS, credit
+from infra.lease import Lease, LeaseHeld
 from infra.settings import store_url
 from infra.store import Store
 from tasks.epoch.task import check_work_pool
-from tasks.partition.task import read_data
+from tasks.partition.task import partition_data
 from tasks.preview.task import preview_run
+from tasks.progress import Stopwatch
 from tasks.reattribute.task import what_is_new
 from tasks.reattribute.waiting import wait_until_free
 from tasks.study import Study
@@ -23,6 +25,7 @@ from tasks.study import Study
     name="reattribute",
     flow_run_name="reattribute-{study.name}",
     description="Credits again, for who has joined, left or changed since the last statement; at a part of the cost.",
+    task_runner=WAITING_THREADS,
 )
 def reattribute(study: Study, new_epoch: bool = False, event: dict[str, Any] | None = None) -> str:
     """Credit contributors again, as far as anything has changed since the last statement.
@@ -42,13 +45,16 @@ def reattribute(study: Study, new_epoch: bool = False, event: dict[str, Any] | N
         log.info("woken by %r", event)
     while True:
         wait_until_free(store, study.name, log.info)
-        partition, data = read_data(study)
-        news = what_is_new(study, partition, data, store, new_epoch)
-        if news.why is None:
-            assert news.last is not None  # nothing to do means that there is a statement which stands
-            return store.where(news.last.where)
-        preview_run(news.study, partition, data, store, new_epoch)
         try:
-            return attribute(news.study, new_epoch)
+            with Lease(store, study.name, f"flow run {flow_run.name} ({flow_run.id})") as lease:
+                clock = Stopwatch()
+                read = clock("partition", partition_data, study, store)
+                partition, data, _ = read
+                news = clock("news", what_is_new, study, partition, data, store, new_epoch)
+                if news.why is None:
+                    assert news.last is not None  # nothing to do means that there is a statement which stands
+                    return store.where(news.last.where)
+                clock("preview", preview_run, news.study, partition, data, store, new_epoch)
+                return credit(news.study, new_epoch, read, store, lease, clock)
         except LeaseHeld as held:  # another run was quicker by a moment: what is left to do then is asked anew
             log.info("%s", held)

@@ -72,6 +72,11 @@ class EstimationSpec(Section):
         description="Evaluations of a round after the first, with a stop rule or a_optimal; 0 means one a contributor. The "
         "first round takes three a contributor: fewer give intervals that are not to be trusted.",
     )
+    hard_budget: bool = Field(
+        default=False,
+        description="a_optimal: the budget holds for reused evaluations of today's contributors and new ones together, "
+        "whoever is new. reattribute sets it.",
+    )
     seed: int = Field(default=0, ge=0, description="Seed of the draw of coalitions.")
 
     @model_validator(mode="after")

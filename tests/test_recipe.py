@@ -86,6 +86,7 @@ TABLE: dict[str, tuple[Any, set[str]]] = {
     "estimation.stop_top": (3, NOTHING),
     "estimation.stop_level": (0.95, NOTHING),
     "estimation.batch": (8, NOTHING),
+    "estimation.hard_budget": (True, NOTHING),
     "estimation.seed": (1, NOTHING),
     "epoch.drift": (0.5, NOTHING),
     "epoch.maximum_days": (30.0, NOTHING),

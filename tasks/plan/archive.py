@@ -54,6 +54,8 @@ class Archive:
         before they left is two of them.
     former_rows: bool [jobs, former], which leavers are in each coalition.
     ignored: why evaluations by this recipe were left out -> how many.
+    unscored: jobs of today's contributors that were trained, and for which a property of this study was never scored: to ask
+        for them again costs no training. Those with a value for another property are among `jobs` too.
     """
 
     jobs: tuple[Job, ...]
@@ -62,6 +64,7 @@ class Archive:
     former_names: tuple[str, ...]
     former_rows: np.ndarray
     ignored: Mapping[str, int]
+    unscored: tuple[Job, ...] = ()
 
     def coalitions(self, contributors: int) -> np.ndarray:
         """bool [jobs, contributors + former]: who is in each coalition."""
@@ -113,7 +116,11 @@ def find_archive(
         asked.append((record, Job(members, names, "archive", seed, model, samples, scores)))
 
     found: list[tuple[Job, Outcome]] = []
+    unscored: list[Job] = []
     for job, outcome in _outcomes(asked, ledger):
+        never = job.scores.keys() - outcome.values.keys() - outcome.failures.keys()
+        if never and not owners.former(job.model.spec["members"]):
+            unscored.append(job)
         if outcome.values:
             found.append((job, outcome))
         else:
@@ -131,6 +138,7 @@ def find_archive(
             len(inside), len(former)
         ),
         ignored=dict(sorted(ignored.items())),
+        unscored=tuple(unscored),
     )
 
 

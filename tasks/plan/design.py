@@ -96,17 +96,25 @@ def batch_size(estimation: EstimationSpec, contributors: int) -> int:
     return estimation.batch or _even(contributors)
 
 
-def opening(estimation: EstimationSpec, sizes: Floats, repeated: Coalitions, archive: Coalitions) -> Coalitions:
-    """What a_optimal asks for first where the ledger is full already: both ends, the coalitions that the audit repeats, and,
-    should a contributor be new, as much of the first round as it takes for every credit to be seen at all.
+def opening(
+    estimation: EstimationSpec,
+    sizes: Floats,
+    repeated: Coalitions,
+    archive: Coalitions,
+    unscored: Coalitions | None = None,
+) -> Coalitions:
+    """What a_optimal asks for first where the ledger is full already: both ends, the coalitions that the audit repeats,
+    those that were trained and lack a property, and, should a contributor be new, as much of the first round as it takes for
+    every credit to be seen at all.
 
-    archive: bool[m, contributors], evaluations of today's contributors that are there.
+    archive, unscored: bool[m, contributors], evaluations of today's contributors that are there, whole and in part.
     """
     n = len(sizes)
     whole = first_round(estimation, sizes)
     ends = np.array([np.ones(n, dtype=bool), np.zeros(n, dtype=bool)])
+    unscored = np.zeros((0, n), dtype=bool) if unscored is None else unscored
     for count in range(2, len(whole) + 1, 2):
-        rows = distinct(np.concatenate([ends, repeated, whole[:count]]))
+        rows = distinct(np.concatenate([ends, repeated, unscored, whole[:count]]))
         there = np.concatenate([rows, archive])
         proper = there[there.any(axis=1) & ~there.all(axis=1)]
         seen = proper.any(axis=0).all() and not proper.all(axis=0).any()  # everybody in some and not in others
@@ -120,8 +128,11 @@ def picks_left(estimation: EstimationSpec, evaluated: Coalitions, draws: int) ->
 
     evaluated: bool[m, contributors], distinct coalitions of today's contributors, asked for or reused. draws: asked for
     in this run. Reused ones count, but who has just joined is in none of them: whoever is in fewer than an eighth of the
-    budget gets two evaluations for each that is missing, since about every other one will hold them.
+    budget gets two evaluations for each that is missing, since about every other one will hold them; not under a hard
+    budget.
     """
+    if estimation.hard_budget:
+        return max(0, estimation.budget - len(evaluated))
     proper = evaluated[evaluated.any(axis=1) & ~evaluated.all(axis=1)]
     least_shown = int(proper.sum(axis=0).min()) if len(proper) else 0
     for_newcomers = 2 * (math.ceil(estimation.budget / SHOWN) - least_shown)

@@ -74,6 +74,10 @@ class Plan:
         """The coalitions asked for, each once: bool[m, contributors]."""
         return _rows([job for job in self.jobs if job.role != "audit"], contributors)
 
+    def in_part(self, contributors: int) -> Coalitions:
+        """Coalitions of today's contributors that were trained, and lack a score: bool[m, contributors]."""
+        return _rows(self.archive.unscored, contributors)
+
     def there(self, contributors: int, outcomes: Sequence[Outcome]) -> Coalitions:
         """Coalitions of today's contributors with a value for every property, asked for or reused: bool[m, contributors]."""
         mine = np.flatnonzero(~np.asarray(self.archive.former_rows.any(axis=1)))
@@ -108,13 +112,16 @@ def make_plan(
 
     rows = first_round(estimation, images)
     repeated = audit_rows(study, distinct(rows))
-    there = plan.there(len(images), [])
+    there, unscored = plan.there(len(images), []), plan.in_part(len(images))
     if estimation.design == "a_optimal" and repeated:
-        before = repeated_before(there, study, partition, pruned, ledger)
+        before = repeated_before(distinct(np.concatenate([there, unscored])), study, partition, pruned, ledger)
         if len(before) >= len(repeated) - 1:  # everybody's is repeated besides
             repeated = audit_rows(study, before)
-    if estimation.design == "a_optimal" and len(there) >= FIRST * len(images):
-        rows = opening(estimation, images, np.array(repeated, dtype=bool).reshape(-1, len(images)), there)
+    # Under a hard budget somebody has counted already that what is there, and what it leaves, are enough.
+    if estimation.design == "a_optimal" and (
+        estimation.hard_budget or len(there) + len(unscored) >= FIRST * len(images)
+    ):
+        rows = opening(estimation, images, np.array(repeated, dtype=bool).reshape(-1, len(images)), there, unscored)
     return extend(plan, study, partition, pruned, statistics, ledger, rows, repeated=repeated)
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from infra.opt_outs import opted_out
 from infra.store import Store
 from tasks.epoch.choose import Choice, in_words
 from tasks.epoch.current import look_up_epoch
+from tasks.model.reference import reference_of
 from tasks.partition import Partition
+from tasks.plan.former import earlier_contributors
+from tasks.publish import text
 from tasks.reattribute.increment import increment, usable_coalitions
-from tasks.recipe import Recipe
+from tasks.recipe import Recipe, pruned_recipe
 from tasks.statements.people import People, compare_people
 from tasks.statements.read import PastStatement, latest_statement
 from tasks.study import Study
 
-# What decides values and keys. How many coalitions are evaluated, where, and when an epoch ends changes no credit's meaning.
+# What is worth a new statement. How many coalitions are evaluated, where, and when an epoch ends is not: ask for one with
+# `attribute`. What of it makes evaluations unusable is not judged here but by their keys.
 _SETTINGS = ("data", "model", "pruning", "coalition", "sampling", "properties")
 _NOT_A_SETTING = {"data": ("url", "only", "date_column", "contributor_column", "maximum_megapixels")}
 
@@ -23,7 +28,7 @@ _NOT_A_SETTING = {"data": ("url", "only", "date_column", "contributor_column", "
 class News:
     """last: the statement that people have; None if this is the first. people: None then. choice: of the epoch.
     settings: sections of the study that are not as they were. study: to be run. why: it is, in words; None if nothing is to
-    be done. usable: coalitions of the last statement that count as they are.
+    be done. usable: coalitions of the last statement that count as they are. unaudited: names to audit of people who left.
     """
 
     last: PastStatement | None
@@ -33,6 +38,7 @@ class News:
     study: Study
     why: str | None
     usable: int = 0
+    unaudited: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -46,12 +52,20 @@ class News:
         said.append(f"{words[0].upper()}{words[1:]}." if self.choice.epoch is not None else f"Epoch: {words}.")
         if self.why is None:
             said.append("Nothing is to be done: the statement stands.")
-        elif self.usable:
-            estimation = self.study.estimation
+        elif self.study.estimation.hard_budget:
+            more = self.study.estimation.budget - self.usable - 1
             said.append(
-                f"{self.usable} evaluated coalitions of that statement count as they are; at most "
-                f"{max(0, estimation.budget - self.usable)} more are asked for, besides the audit's repeats."
+                f"{self.usable} evaluated coalitions of that statement count as they are; at most {max(0, more)} more are "
+                "asked for, besides the audit's repeats."
             )
+        else:
+            said.append(
+                f"{self.usable} evaluated coalitions of that statement could count, too few to build on: the study's own "
+                f"budget of {self.study.estimation.budget} is asked for; the ledger gives what it has of it."
+            )
+        if self.unaudited:
+            names = ", ".join(text.plain(name) for name in self.unaudited)
+            said.append(f"Not audited, because they have left: {names}.")
         return tuple(said)
 
 
@@ -65,10 +79,11 @@ def look_for_news(study: Study, partition: Partition, data: Recipe, store: Store
         StoreError: if the last statement, or an epoch, cannot be read.
     """
     last = latest_statement(store, study.name)
-    choice, _ = look_up_epoch(study, partition, data, store, new=new_epoch)
+    choice, epoch = look_up_epoch(study, partition, data, store, new=new_epoch)
     if last is None:
         return News(None, None, choice, (), study, "there is no statement yet")
     people, settings = compare_people(last, partition), _other_settings(study, last)
+    study, unaudited = _audit_of_today(study, people, partition, store)
     goes_on = choice.epoch is not None and choice.epoch.number == last.epoch
     reasons = [
         *([people.sentence()] if people.any else []),
@@ -77,10 +92,26 @@ def look_for_news(study: Study, partition: Partition, data: Recipe, store: Store
         *(["another audit is asked for"] if _another_audit(study, last) else []),
     ]
     if not reasons:
-        return News(last, people, choice, settings, study, None)
-    # Under other settings, or in another epoch, nothing that the last statement rests on has the keys of today.
-    usable = usable_coalitions(last, people, store) if goes_on and not settings else 0
-    return News(last, people, choice, settings, increment(study, people, usable), "; ".join(reasons), usable)
+        return News(last, people, choice, settings, study, None, unaudited=unaudited)
+    usable = 0
+    if goes_on:  # in another epoch nothing that the last statement rests on has a key of today
+        pruned = pruned_recipe(study.pruning, study.model, reference_of(study, epoch.data), epoch.data)
+        usable = usable_coalitions(last, people, study, partition, pruned, store)
+    again = increment(study, people, usable, len(partition.contributors))
+    return News(last, people, choice, settings, again, "; ".join(reasons), usable, unaudited)
+
+
+def _audit_of_today(study: Study, people: People, partition: Partition, store: Store) -> tuple[Study, tuple[str, ...]]:
+    """The study with the names to audit as they are today, and those that are left out: a run that nobody started must not
+    end because somebody whose audit was asked for has left. A name that nobody ever had stays, and ends it."""
+    now, renamed = {c.name for c in partition.contributors}, dict(people.renamed)
+    asked = [renamed.get(name, name) for name in study.audit.contributors]
+    known = {who.name for who in earlier_contributors(store, study.name).values()} | opted_out(store)
+    gone = tuple(name for name in asked if name not in now and name in known)
+    kept = [name for name in asked if name not in gone]
+    if kept == study.audit.contributors:
+        return study, ()
+    return study.model_copy(update={"audit": study.audit.model_copy(update={"contributors": kept})}), gone
 
 
 def _another_audit(study: Study, last: PastStatement) -> bool:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from infra.lease import HOUSEKEEPING, Holder, living
+from infra.patience import patiently_with_store
 from infra.store import Store
 
 LOOK_EVERY = 5.0  # seconds
@@ -32,7 +33,7 @@ def wait_until_free(
         StoreError: if what lies there is not a lease.
     """
     said: float | None = None
-    while (holder := _holder(store, study)) is not None:
+    while (holder := patiently_with_store(lambda: _holder(store, study), say, store.url)) is not None:
         if said is None or now() - said >= SAY_EVERY:
             say(f"waiting for {holder.holder} on {holder.host}: one run of a study at a time")
             said = now()
