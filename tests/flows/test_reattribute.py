@@ -15,6 +15,7 @@ from PIL import Image
 from flows.attribute import attribute
 from flows.reattribute import reattribute
 from infra.store import Store
+from tasks.statements.read import all_statements
 from tasks.study import Study
 from tests.flows.reading import made, manifest, models, table
 from tests.flows.seen import artifacts, logged
@@ -231,3 +232,38 @@ def _latest(store: Store) -> str:
     from tests.flows.reading import latest
 
     return latest(store, "living")
+
+
+def test_a_new_property_is_scored_on_what_there_is_and_trains_nothing(images: Path, first: Store) -> None:
+    trained, networks = models(first), made(first)
+    both = {"names": ["heldout_loss", "colourfulness"], "heldout_timesteps": 3}
+    reattribute(study(images, properties=both))
+    assert (models(first), made(first)) == (trained, networks)
+    assert "colourfulness_credit" in table(first, "living", "credits.parquet")
+    assert table(first, "living", "evaluations.parquet")["colourfulness"].notna().all()
+
+
+def test_somebody_whose_audit_was_asked_for_and_who_left_does_not_end_the_runs_that_follow(
+    images: Path, store: Store
+) -> None:
+    audited = study(images, audit={"contributors": ["Sofie Ascherl"], "pairs": 3})
+    reattribute(audited)
+    remove(images, "Sofie Ascherl")
+    for _ in range(2):
+        reattribute(audited)
+        assert "Not audited, because they have left: Sofie Ascherl" in said("living")
+    assert len(manifest(store, "living")["contributors"]) == 3
+    assert len(all_statements(store, "living")) == 2  # the second of them had nothing to do
+
+
+def test_when_everybody_changes_the_studys_own_budget_is_asked_for(images: Path, first: Store) -> None:
+    for owner in DESIGNERS:
+        with open(images / "metadata.csv", newline="", encoding="utf-8") as file:
+            name = next(row["file_name"] for row in csv.DictReader(file) if row["contributor"] == owner)
+        with Image.open(images / name) as image:
+            image.transpose(Image.Transpose.ROTATE_90).save(images / name)
+    reattribute(study(images))
+    assert manifest(first, "living")["epoch"]["number"] == 1
+    assert "too few to build on: the study's own budget of 16 is asked for" in said("living")
+    evaluations = table(first, "living", "evaluations.parquet")
+    assert (evaluations["role"] != "audit").sum() == 16

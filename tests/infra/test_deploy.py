@@ -29,16 +29,10 @@ from infra.server import HOST, running_server
 from tasks.study import Study
 
 PASSWORD = f"credit:{secrets.token_hex(8)}"
-NAMES = (
-    "attribute/openmoji",
-    "attribute/openmoji-tiny",
-    "reattribute/openmoji",
-    "validate-data/openmoji",
-    "collect-garbage/store",
-    "opt-out/store",
-    "prepare-epoch/gpu",
-    "evaluate-shard/gpu",
-)  # fmt: skip
+# Which they are to be is said in tests/flows/test_deployments.py.
+NAMES = tuple(
+    f"{entry['entrypoint'].partition(':')[2].replace('_', '-')}/{entry['name']}" for entry in wanted_deployments(FILE)
+)
 servers = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]  # each `prefect deploy` loads PyTorch anew
 
 
