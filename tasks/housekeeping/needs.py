@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 from pyarrow import ArrowException
-from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel
 
 from infra.ledger import Digest, ModelRecord, SamplesRecord
 from infra.store import Store, StoreError
+from infra.store_types import StoreUnavailable
 from tasks.housekeeping.types import Rules
 from tasks.model.pruned import pruned_files
-from tasks.publish.storage import MANIFEST
+from tasks.publish.storage import MANIFEST, read_manifest
 
 EVALUATIONS = "evaluations.parquet"
 _GIVEN = re.compile(r"reference/([0-9a-f]{64})")
@@ -128,12 +129,11 @@ def _kept(store: Store, rules: Rules) -> dict[str, _Manifest]:
 
 def _read(store: Store, folder: str) -> _Manifest:
     try:
-        return _Manifest.model_validate_json(store.read(f"{folder}/{MANIFEST}"), strict=True)
-    except ValidationError as error:
-        raise StoreError(
-            f"{store.where(f'{folder}/{MANIFEST}')} cannot be read as the manifest of a statement, and what it needs is not "
-            f"known: {error}"
-        ) from error
+        return read_manifest(store, folder, _Manifest)
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        raise StoreError(f"what {folder} needs is not known: {error}") from error
 
 
 def _evaluated(store: Store, statement: str, manifest: _Manifest) -> tuple[set[str], set[str]]:

@@ -7,12 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, field_validator
+from pydantic import BaseModel, field_validator
 
 from infra.ledger import Digest
-from infra.store import Store, StoreError
-
-MANIFEST = "manifest.json"
+from infra.store import Store
+from tasks.publish.storage import MANIFEST, read_manifest
 
 
 class _Contributor(BaseModel):
@@ -58,7 +57,7 @@ def read_past(store: Store) -> Past:
     """
     keys = [key for key in store.list("studies") if key.count("/") == 3 and key.endswith(f"/{MANIFEST}")]
     with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
-        manifests = list(pool.map(lambda key: _read(store, key), keys))
+        manifests = list(pool.map(lambda key: read_manifest(store, key.rpartition("/")[0], _Manifest), keys))
     past = Past()
     for key, manifest in zip(keys, manifests, strict=True):
         _, study, run, _ = key.split("/")
@@ -69,10 +68,3 @@ def read_past(store: Store) -> Past:
                 past.statements[name].append(f"{study}/{run}")
                 past.epochs[name].add((study, None if manifest.epoch is None else manifest.epoch.number))
     return past
-
-
-def _read(store: Store, key: str) -> _Manifest:
-    try:
-        return _Manifest.model_validate_json(store.read(key), strict=True)
-    except ValidationError as error:
-        raise StoreError(f"{store.where(key)} is not the manifest of a statement: {error}") from error

@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field
 
 from infra.ledger import Digest
-from infra.store import Store, StoreError
+from infra.store import Store
 from tasks.partition import Partition
-
-MANIFEST = "manifest.json"  # the last file of a statement: where it is, all is
+from tasks.publish.storage import MANIFEST, read_manifest
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def earlier_contributors(store: Store, study_name: str) -> dict[str, Earlier]:
     parts = (key.removeprefix(prefix).split("/") for key in store.list(prefix.rstrip("/")))
     runs = [part[0] for part in parts if len(part) == 2 and part[1] == MANIFEST]
     with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
-        manifests = list(pool.map(lambda run: _read(store, f"{prefix}{run}/{MANIFEST}"), runs))
+        manifests = list(pool.map(lambda run: read_manifest(store, f"{prefix}{run}", _Manifest), runs))
     found: dict[str, Earlier] = {}
     for _, manifest in sorted(zip(runs, manifests, strict=True), key=lambda pair: (pair[1].created, pair[0])):
         for c in sorted(manifest.contributors, key=lambda c: c.name, reverse=True):
@@ -82,10 +81,3 @@ def sizes_with_former(partition: Partition, former: Sequence[str], known: Mappin
     """
     present = [c.images for c in partition.contributors]
     return np.array([*present, *(known.get(fingerprint, float(np.mean(present))) for fingerprint in former)])
-
-
-def _read(store: Store, key: str) -> _Manifest:
-    try:
-        return _Manifest.model_validate_json(store.read(key), strict=True)
-    except ValidationError as error:
-        raise StoreError(f"{store.where(key)} is not the manifest of a statement: {error}") from error

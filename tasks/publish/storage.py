@@ -9,13 +9,19 @@ them is people's own.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from infra.digest import canonical_json, sha256
 from infra.store import Store, StoreError
 
 MANIFEST, LATEST = "manifest.json", "latest.json"
+LARGEST = 256 * 2**20  # bytes of a manifest
+M = TypeVar("M", bound=BaseModel)
 RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")  # what flows.attribute calls a run
 
 
@@ -63,3 +69,24 @@ def remove_unfinished(study: str, store: Store) -> list[str]:
         for key in runs[run]:
             store.delete(key)
     return unfinished
+
+
+def read_manifest(store: Store, folder: str, model: type[M], expected_sha256: str | None = None) -> M:
+    """Those entries of a statement's manifest that `model` has; it decides what is believed, to the letter.
+
+    Args:
+        folder: key of the statement's folder.
+
+    Raises:
+        StoreError: if it is gone, is not what its digest says, or is no such manifest; names it.
+    """
+    key = f"{folder}/{MANIFEST}"
+    try:
+        document = json.loads(store.read(key, expected_sha256, limit=LARGEST))
+        wanted = {name: document[name] for name in model.model_fields if name in document}
+        # Written anew, because what is not wanted may hold what strict JSON does not: names of files that are no Unicode.
+        return model.model_validate_json(json.dumps(wanted), strict=True)
+    except FileNotFoundError as error:
+        raise StoreError(f"{store.where(key)} is gone: the statement is not whole") from error
+    except (ValueError, TypeError, RecursionError) as error:  # a ValidationError is a ValueError
+        raise StoreError(f"{store.where(key)} is not the manifest of a statement: {error}") from error

@@ -18,15 +18,16 @@ import math
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from infra.ledger import Digest
 from infra.store import Store, StoreError
 from tasks.partition import Partition
 from tasks.plan.design import FIRST
+from tasks.publish.storage import read_manifest
 from tasks.recipe import Recipe, model_recipe
 from tasks.statements.people import People
-from tasks.statements.read import LARGEST, MANIFEST, PastStatement
+from tasks.statements.read import LARGEST, PastStatement
 from tasks.study import Study
 
 EVALUATIONS = "evaluations.parquet"
@@ -105,11 +106,11 @@ def asked_for(statement: PastStatement, store: Store) -> set[str]:
 
 def _evaluations(last: PastStatement, store: Store) -> pd.DataFrame:
     key = f"{last.where}/{EVALUATIONS}"
+    manifest = read_manifest(store, last.where, _Files)
     try:
-        manifest = _Files.model_validate_json(store.read(f"{last.where}/{MANIFEST}", limit=LARGEST))
         content = store.read(key, manifest.files[EVALUATIONS].sha256, limit=LARGEST)
         return pd.read_parquet(io.BytesIO(content), columns=["role", "members", "failure", "model_key"])
-    except (FileNotFoundError, KeyError, ValidationError, pa.ArrowException, ValueError) as error:
+    except (FileNotFoundError, KeyError, pa.ArrowException, ValueError) as error:
         raise StoreError(
             f"{store.where(key)} cannot be read, and what can be used again is not known: {error}"
         ) from error

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,8 +25,9 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError, field_val
 from infra.ledger import Digest
 from infra.store import Store, StoreError
 from tasks.publish import text
+from tasks.publish.storage import LATEST, MANIFEST, read_manifest
 
-MANIFEST, CREDITS, LATEST = "manifest.json", "credits.parquet", "latest.json"
+CREDITS = "credits.parquet"
 LARGEST = 256 * 2**20  # bytes of one file, and of what a table unfolds to
 _KINDS = ("credit", "ci_low", "ci_high", "excess", "excess_low", "excess_high", "share", "rank")
 
@@ -164,7 +164,7 @@ def studies_with_statements(store: Store) -> list[str]:
 
 
 def _read(store: Store, folder: str, manifest_sha256: str | None = None) -> PastStatement:
-    manifest = _manifest(store, f"{folder}/{MANIFEST}", manifest_sha256)
+    manifest = read_manifest(store, folder, _Manifest, manifest_sha256)
     return PastStatement(
         run=manifest.run,
         created=manifest.created,
@@ -178,17 +178,6 @@ def _read(store: Store, folder: str, manifest_sha256: str | None = None) -> Past
         identities=manifest.identities,
         opened=manifest.epoch.opened if manifest.epoch is not None else None,
     )
-
-
-def _manifest(store: Store, key: str, expected: str | None) -> _Manifest:
-    data = _bytes(store, key, expected)
-    try:
-        document = json.loads(data)
-        wanted = {name: document[name] for name in _Manifest.model_fields if name in document}
-        # Written anew, because what is not wanted may hold what strict JSON does not: names of files that are no Unicode.
-        return _Manifest.model_validate_json(json.dumps(wanted), strict=True)
-    except (ValueError, TypeError, RecursionError) as error:  # a ValidationError is a ValueError
-        raise StoreError(f"{store.where(key)} is not the manifest of a statement: {error}") from error
 
 
 def _credits(store: Store, key: str, manifest: _Manifest) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from infra.store import Store, StoreError
+from tasks.partition import Problem
 from tasks.plan.former import Earlier, earlier_contributors, earlier_sizes, owners_of, sizes_with_former
 from tasks.publish.statement import manifest_json
 from tasks.publish.storage import remove_unfinished, store_statement
@@ -80,3 +81,14 @@ def test_leavers_have_their_last_known_size_and_else_the_mean_of_those_who_are_h
     now = people("a", "b")  # of ten images each
     np.testing.assert_array_equal(sizes_with_former(now, [A, B], {B: 3.5}), [10, 10, 10, 3.5])
     np.testing.assert_array_equal(sizes_with_former(now, [], {}), [10, 10])
+
+
+def test_a_file_whose_name_is_no_unicode_among_the_problems_does_not_hide_who_was_there(store: Store) -> None:
+    data = build(("Emily Jäger", "b"), created="2026-01-01T00:00:00+00:00")
+    contributors = tuple(replace(c, fingerprint=f) for c, f in zip(data.partition.contributors, (A, B), strict=True))
+    odd = Problem("caf\udce9.png", "unreadable", "'caf\\udce9.png' is no image", "left out")
+    data = replace(data, partition=replace(data.partition, contributors=contributors, problems=(odd,)))
+    store_statement(
+        {"manifest.json": manifest_json(data, {})}, "art", "one", data.created, store, still_ours=lambda: None
+    )
+    assert owners_of(store, "art") == {A: "Emily Jäger", B: "b"}
