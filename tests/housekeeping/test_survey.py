@@ -133,7 +133,7 @@ def test_retiring_epochs_lets_go_of_models_without_any_evaluation(store: Store) 
 def test_retiring_epochs_deletes_nothing_while_any_statement_cannot_be_read(store: Store) -> None:
     Made(store, "kept").publish(store, "kept")
     store.write(f"studies/other/{RUN}/manifest.json", b"{}")
-    with pytest.raises(StoreError, match="is not known.*is not the manifest of a statement"):
+    with pytest.raises(StoreError, match=r"is not known.*is not the manifest of a statement"):
         survey(store, Rules(("kept",), retired_epochs=True))
 
 
