@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prefect.client.orchestration import get_client
 
 from flows.attribute import attribute
 from flows.history import history
@@ -14,6 +13,7 @@ from tasks.housekeeping.survey import survey
 from tasks.housekeeping.types import Rules
 from tasks.publish.storage import remove_unfinished
 from tests.flows.reading import latest, manifest
+from tests.flows.seen import artifacts
 from tests.small import DESIGNERS, small_study
 
 LAST = DESIGNERS[3]
@@ -41,8 +41,7 @@ def test_two_statements_make_a_page_and_the_second_says_what_changed(two: Store)
     page = two.read("studies/small/history.html").decode()
     assert page.count("<svg") == 2 and page.count('<td class="name">') == 2 * len(DESIGNERS)
     assert "1 left (Sofie Ascherl)" in page
-    with get_client(sync_client=True) as client:
-        shown = [a for a in client.read_artifacts() if a.key == "history-small"]
+    shown = artifacts("history-small")
     assert shown and "History of small" in str(shown[0].data)
 
     before = set(two.list("studies"))
