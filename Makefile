@@ -33,7 +33,8 @@ demo-join: $(DATA)/metadata.csv | $(VENV)/ready   ## its second act: designers w
 demo-tiny:       ## the same in its smallest preset
 	$(MAKE) demo STUDY=deployments/studies/openmoji-tiny.yaml
 
-reattribute: $(if $(filter deployments/studies/openmoji%,$(STUDY)),$(DATA)/metadata.csv) | $(VENV)/ready   ## somebody joined, left or changed images: credit again, at a part of the cost
+reattribute: $(if $(filter deployments/studies/openmoji%,$(STUDY)),$(DATA)/metadata.csv) | $(VENV)/ready   ## somebody joined, left or changed images: credit again, at a part of the cost; STUDY=my-study.yaml
+	@test "$(origin STUDY)" != file || { echo "which study? make reattribute STUDY=my-study.yaml"; exit 2; }
 	$(RUN) -m flows.run_reattribute $(STUDY) $(ARGS)
 
 validate-data: $(if $(filter deployments/studies/openmoji%,$(STUDY)),$(DATA)/metadata.csv) | $(VENV)/ready   ## before you spend: is the data sound, what would a run do and cost? STUDY=my-study.yaml

@@ -180,7 +180,8 @@ def main() -> int:
     parser.add_argument("--collection", default=COLLECTION, help="default: %(default)s")
     arguments = parser.parse_args()
     try:
-        found = find_uploads(Store(arguments.at or store_url()), arguments.collection)
+        store = Store(arguments.at or store_url())
+        found = find_uploads(store, arguments.collection)
     except (ValueError, StoreError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -191,6 +192,9 @@ def main() -> int:
         print(f"unfinished  {folder}: {reason}")
     for folder, reason in found.refused.items():
         print(f"refused     {folder}: {reason}")
+    if not (found.complete or found.unfinished or found.refused):
+        there = sorted({key.split("/")[1] for key in store.list("uploads")})
+        print(f"there is nothing in the collection {arguments.collection!r}; there are: {', '.join(there) or 'none'}")
     return 1 if found.refused else 0
 
 

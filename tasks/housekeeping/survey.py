@@ -151,7 +151,7 @@ def _reasons(item: Item, needs: Needs, known: _Known, rules: Rules) -> tuple[str
     name = _portion(item.keys[0])
     if item.kind == "studies":
         run = name.split("/")[2] if item.keys != (name,) else ""
-        if f"{name}/{MANIFEST}" in item.keys or name.endswith(f"/{LATEST}"):
+        if f"{name}/{MANIFEST}" in item.keys or name.endswith((f"/{LATEST}", "/history.html")):
             return STATEMENT, ""
         return (None, UNFINISHED) if RUN.fullmatch(run) else (STRANGE, "")
     if _CHECKPOINT.fullmatch(name):

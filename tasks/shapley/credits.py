@@ -123,8 +123,8 @@ class Credits:
         """Shares of a payout: max(credit, 0) / Σ max(credit, 0), or (None, why there are none)."""
         if self.grand <= self.empty:
             return None, (
-                f"training on everybody's images is no better than the baseline ({self.grand:.6g} against "
-                f"{self.empty:.6g}), so there is nothing to share"
+                f"training on everybody's images is no better than the baseline (worth {self.grand:.6g} against "
+                f"{self.empty:.6g}, signs set so that more is better), so there is nothing to share"
             )
         positive = np.maximum(self.values, 0)
         if positive.sum() <= 0:
