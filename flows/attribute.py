@@ -56,14 +56,23 @@ def attribute(study: Study, new_epoch: bool = False) -> str:
     store = Store(store_url())
     store.check()  # wrong credentials or a missing bucket end the run here, not after the reference is trained
     check_work_pool(study)
+    run = announce_run(study, store)
     with Lease(store, study.name, f"flow run {flow_run.name} ({flow_run.id})") as lease:
         clock = Stopwatch()
         read = clock("partition", partition_data, study, store)
-        return credit(study, new_epoch, read, store, lease, clock)
+        return credit(study, run, new_epoch, read, store, lease, clock)
+
+
+def announce_run(study: Study, store: Store) -> str:
+    """Say what is run, and on which store. Returns what the statement's run will be called."""
+    run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{str(flow_run.id)[:8]}"
+    get_run_logger().info("study '%s', run %s, store %s", study.name, run, store.url)
+    return run
 
 
 def credit(
     study: Study,
+    run: str,
     new_epoch: bool,
     read: tuple[Partition, Recipe, str],
     store: Store,
@@ -73,11 +82,10 @@ def credit(
     """The steps from images to a statement, for whoever holds the study's lease; part of the flow that calls it.
 
     Args:
+        run: the statement's, as `announce_run` gave it.
         read: what `partition_data` gave: whoever has judged the data credits these and no others.
     """
     log = get_run_logger()
-    run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{str(flow_run.id)[:8]}"
-    log.info("study '%s', run %s, store %s", study.name, run, store.url)
     for unfinished in remove_unfinished(study.name, store):
         log.warning("run %s was killed while it published; its half statement was removed", unfinished)
     partition, data, pixels = read

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
-from flows.attribute import WAITING_THREADS, credit
+from flows.attribute import WAITING_THREADS, announce_run, credit
 from infra.lease import Lease, LeaseHeld
 from infra.settings import store_url
 from infra.store import Store
@@ -41,6 +41,7 @@ def reattribute(study: Study, new_epoch: bool = False, event: dict[str, Any] | N
     store, log = Store(store_url()), get_run_logger()
     store.check()
     check_work_pool(study)
+    run = announce_run(study, store)
     if event:
         log.info("woken by %r", event)
     while True:
@@ -55,6 +56,6 @@ def reattribute(study: Study, new_epoch: bool = False, event: dict[str, Any] | N
                     assert news.last is not None  # nothing to do means that there is a statement which stands
                     return store.where(news.last.where)
                 clock("preview", preview_run, news.study, partition, data, store, new_epoch)
-                return credit(news.study, new_epoch, read, store, lease, clock)
+                return credit(news.study, run, new_epoch, read, store, lease, clock)
         except LeaseHeld as held:  # another run was quicker by a moment: what is left to do then is asked anew
             log.info("%s", held)
