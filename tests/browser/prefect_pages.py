@@ -36,7 +36,8 @@ class Form:
         self.page = page
         page.goto(f"{url}/v2/deployments")
         flow, _, name = deployment.partition("/")
-        row = page.get_by_role("row").filter(has_text=flow)  # other flows have deployments of the same name
+        # Other flows have deployments of the same name, and `attribute` is a part of `reattribute`.
+        row = page.get_by_role("row").filter(has=page.get_by_text(flow, exact=True))
         row.get_by_role("link", name=name, exact=True).click(timeout=SLOW)
         page.get_by_role("button", name="Run", exact=True).click(timeout=SLOW)
         page.get_by_role("menuitem", name="Custom run").click()
