@@ -19,7 +19,6 @@ from tasks.audit.types import ContributorAudit
 from tasks.epoch.task import check_work_pool, choose_epoch, prepare_epoch_on_pool
 from tasks.estimate.task import estimate_credits
 from tasks.evaluate.task import evaluate_coalitions, prepare_statistics, workers_for
-from tasks.model.task import prune_reference, sample_reference, train_reference
 from tasks.partition import Partition
 from tasks.partition.task import partition_data
 from tasks.plan.design import check_budget
@@ -29,6 +28,7 @@ from tasks.publish.statement_data import collect
 from tasks.publish.storage import remove_unfinished
 from tasks.publish.task import publish_statement
 from tasks.recipe import Recipe
+from tasks.reference.task import prune_reference, sample_reference, train_reference
 from tasks.statements.task import last_statement
 from tasks.study import Study
 

@@ -8,7 +8,7 @@ from infra.settings import store_url
 from tasks.epoch.current import epoch_of_number
 from tasks.evaluate.shards.worker import on_a_card, same_store
 from tasks.evaluate.task import prepare_statistics
-from tasks.model.task import prune_reference, sample_reference, train_reference
+from tasks.reference.task import prune_reference, sample_reference, train_reference
 from tasks.study import Study
 
 

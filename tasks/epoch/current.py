@@ -10,9 +10,9 @@ from infra.store import Store
 from tasks.epoch.choose import Choice, choose
 from tasks.epoch.records import EpochRecord, open_epoch, read_epoch, read_epochs
 from tasks.frozen import Epoch, Frozen, epoch_at_hand, frozen_in_store
-from tasks.model.reference import reference_of
 from tasks.partition import Partition
 from tasks.recipe import Recipe, pruned_recipe
+from tasks.reference.reference import reference_of
 from tasks.study import Study
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from infra.ledger import Ledger, ModelRecord
 from infra.store import Store
 from tasks.evaluate.statistics import recorded_statistics, usable_property
-from tasks.model.pruned import pruned_is_stored
-from tasks.model.reference import reference_is_stored, reference_of
-from tasks.model.shown import was_shown
 from tasks.recipe import Recipe, pruned_recipe
+from tasks.reference.pruned import pruned_is_stored
+from tasks.reference.reference import reference_is_stored, reference_of
+from tasks.reference.shown import was_shown
 from tasks.study import Study
 
 

@@ -25,7 +25,6 @@ from infra.store import Store
 from tasks.evaluate import weights
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.model.pipeline import load_pipeline
-from tasks.model.pruned import PrunedModel, load_pruned
 from tasks.model.sample import sample
 from tasks.model.threads import device_of, one_thread
 from tasks.model.train import Diverged, TrainingData, train
@@ -33,6 +32,7 @@ from tasks.model.unet import UNetDenoiser, reset_weights
 from tasks.progress import Ticker
 from tasks.properties import Samples, resolve_property
 from tasks.recipe import coalition_training
+from tasks.reference.pruned import PrunedModel, load_pruned
 
 Say = Callable[[str], None]
 SAY_EVERY = 15.0  # seconds; a coalition that takes less says only what came out

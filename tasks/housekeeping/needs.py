@@ -21,8 +21,8 @@ from infra.ledger import Digest, ModelRecord, SamplesRecord
 from infra.store import Store, StoreError
 from infra.store_types import StoreUnavailable
 from tasks.housekeeping.types import Rules
-from tasks.model.pruned import pruned_files
 from tasks.publish.storage import MANIFEST, read_manifest
+from tasks.reference.pruned import pruned_files
 
 EVALUATIONS = "evaluations.parquet"
 _GIVEN = re.compile(r"reference/([0-9a-f]{64})")

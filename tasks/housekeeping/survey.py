@@ -28,9 +28,9 @@ from tasks.epoch.records import images_of_epochs
 from tasks.housekeeping.needs import Needs, needs_of_statements
 from tasks.housekeeping.types import Group, Item, Rules, Verdict
 from tasks.housekeeping.untold import untold
-from tasks.model.pruned import pruned_files
-from tasks.model.reference import reference_folder
 from tasks.publish.storage import LATEST, MANIFEST, RUN
+from tasks.reference.pruned import pruned_files
+from tasks.reference.reference import reference_folder
 
 KINDS = ("models", "samples", "data", "shards", "reference", "pruned", "statistics", "studies")
 EXAMPLES = 3

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
 from tasks.housekeeping.needs import pruned_of_statements
-from tasks.model.pruned import pruned_files
-from tasks.model.reference import reference_folder
+from tasks.reference.pruned import pruned_files
+from tasks.reference.reference import reference_folder
 
 
 def untold(ledger: Ledger, models: Mapping[str, ModelRecord], samples: Mapping[str, SamplesRecord]) -> frozenset[str]:

@@ -12,7 +12,6 @@ from prefect.logging import get_run_logger
 from infra.ledger import Ledger, ModelRecord
 from infra.store import Store
 from tasks.evaluate.jobs import Outcome
-from tasks.model.pruned import pruning_table
 from tasks.partition import Partition
 from tasks.plan.course import go_on
 from tasks.plan.former import earlier_contributors
@@ -22,6 +21,7 @@ from tasks.properties import resolve_property
 from tasks.publish import PropertyResult
 from tasks.publish.rounds import rounds_table, say_round
 from tasks.recipe import Recipe, coalition_training
+from tasks.reference.pruned import pruning_table
 from tasks.study import Study
 
 

@@ -18,8 +18,6 @@ from tasks.evaluate.statistics import (
 from tasks.evaluate.workers import workers_of
 from tasks.frozen import Epoch
 from tasks.model.pipeline import load_pipeline
-from tasks.model.pruned import pruned_is_stored
-from tasks.model.reference import reference_is_stored, reference_of
 from tasks.partition import Partition
 from tasks.plan.chain import properties_of
 from tasks.plan.design import check_budget
@@ -32,6 +30,8 @@ from tasks.preview.types import IN_STORE, Audit, Preview, Step
 from tasks.preview.work import add_up
 from tasks.progress import Say
 from tasks.recipe import Recipe, pruned_recipe
+from tasks.reference.pruned import pruned_is_stored
+from tasks.reference.reference import reference_is_stored, reference_of
 from tasks.study import Study
 
 

@@ -17,13 +17,13 @@ from statistics import median
 from typing import Any
 
 from infra.ledger import ModelRecord, Record
-from tasks.model.pruned import pruning_table
 from tasks.model.threads import device_of
 from tasks.plan.chain import properties_of
 from tasks.plan.lacking import Held
 from tasks.preview.types import Measured
 from tasks.properties import Property
 from tasks.recipe import Recipe, coalition_training, model_recipe, samples_recipe
+from tasks.reference.pruned import pruning_table
 from tasks.study import Study
 
 OURS = "by this recipe"

@@ -11,10 +11,10 @@ from infra.digest import sha256
 from infra.ledger import ModelRecord
 from infra.store import Store
 from tasks.model.pipeline import load_pipeline
-from tasks.model.pruned import pruned_files
 from tasks.partition import Partition
 from tasks.preview.types import Storage
 from tasks.recipe import network_config
+from tasks.reference.pruned import pruned_files
 from tasks.study import Study
 
 

@@ -15,11 +15,11 @@ from tasks.estimate.noise import measure_noise
 from tasks.evaluate.jobs import Outcome
 from tasks.evaluate.table import evaluations_table
 from tasks.frozen import Epoch
-from tasks.model.pruned import pruning_table
 from tasks.partition import Partition, attribution
 from tasks.plan.plan import Plan
 from tasks.publish.types import PropertyResult, StatementData
 from tasks.recipe import Recipe
+from tasks.reference.pruned import pruning_table
 from tasks.statements.moved import changes_since
 from tasks.statements.read import PastStatement
 from tasks.statements.standing import epoch_standing

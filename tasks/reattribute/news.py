@@ -8,12 +8,12 @@ from infra.opt_outs import opted_out
 from infra.store import Store
 from tasks.epoch.choose import Choice, in_words
 from tasks.epoch.current import look_up_epoch
-from tasks.model.reference import reference_of
 from tasks.partition import Partition
 from tasks.plan.former import earlier_contributors
 from tasks.publish import text
 from tasks.reattribute.increment import increment, usable_coalitions
 from tasks.recipe import Recipe, pruned_recipe
+from tasks.reference.reference import reference_of
 from tasks.statements.people import People, compare_people
 from tasks.statements.read import PastStatement, latest_statement
 from tasks.study import Study

@@ -15,12 +15,12 @@ from tasks.evaluate.jobs import Job, Setting
 from tasks.evaluate.statistics import prepare_statistics
 from tasks.evaluate.workers import InProcess
 from tasks.frozen import epoch_at_hand
-from tasks.model.pruned import obtain_pruned
-from tasks.model.reference import obtain_reference
 from tasks.partition import Partition, partition
 from tasks.plan import make_plan
 from tasks.plan.archive import UNKNOWN, Archive, find_archive
 from tasks.recipe import Recipe, data_recipe, pruned_recipe, reference_recipe
+from tasks.reference.pruned import obtain_pruned
+from tasks.reference.reference import obtain_reference
 from tasks.study import Study
 from tests.small import DESIGNERS, make_data, small_study
 

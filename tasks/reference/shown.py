@@ -10,10 +10,10 @@ import numpy as np
 from infra.ledger import Ledger, ModelRecord, SamplesRecord
 from infra.provenance import now, provenance
 from infra.store import Store
-from tasks.model.reference import load_reference
 from tasks.model.sample import sample
 from tasks.model.threads import device_of
 from tasks.recipe import Recipe, samples_recipe
+from tasks.reference.reference import load_reference
 from tasks.study import Study
 
 SHOWN_SAMPLES = 32

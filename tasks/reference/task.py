@@ -10,13 +10,13 @@ from prefect.logging import get_run_logger
 from infra.ledger import ModelRecord
 from infra.store import Store
 from tasks.frozen import Epoch
-from tasks.model.pruned import obtain_pruned
-from tasks.model.reference import obtain_reference, reference_of
-from tasks.model.shown import obtain_shown
 from tasks.model.unet import UNetDenoiser
 from tasks.progress import Ticker
 from tasks.properties import Statistics, resolve_property
 from tasks.recipe import Recipe, pruned_recipe
+from tasks.reference.pruned import obtain_pruned
+from tasks.reference.reference import obtain_reference, reference_of
+from tasks.reference.shown import obtain_shown
 from tasks.study import Study
 
 

@@ -22,15 +22,15 @@ from infra.digest import canonical_json, sha256
 from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store
-from tasks.model.checkpoint import Say, train_resumable
 from tasks.model.network_config import checked_schedule
 from tasks.model.prune import architecture, build, count_macs, fill, prune, skeleton
 from tasks.model.randomness import choose_batch, image_keys, noise_and_timesteps
-from tasks.model.reference import load_reference
 from tasks.model.threads import device_of, one_thread
 from tasks.model.train import Progress, TrainingData, TrainRecipe, train
 from tasks.model.unet import UNetDenoiser, to_model_space
 from tasks.recipe import Recipe, recovery_training
+from tasks.reference.checkpoint import Say, train_resumable
+from tasks.reference.reference import load_reference
 from tasks.study import Study
 
 HeldoutLoss = Callable[[UNetDenoiser], float]

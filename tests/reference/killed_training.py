@@ -1,4 +1,4 @@
-"""A reference training in a process of its own, which a test kills: `python -m tests.model.killed_training <store>`.
+"""A reference training in a process of its own, which a test kills: `python -m tests.reference.killed_training <store>`.
 
 It says on standard output when it has saved, and is slow enough to be killed between two saves.
 """
@@ -7,7 +7,7 @@ import sys
 import time
 
 from infra.store import Store
-from tasks.model.reference import obtain_reference
+from tasks.reference.reference import obtain_reference
 from tests.model.building import reference_recipe_of, tiny_data, tiny_study
 
 

@@ -17,12 +17,12 @@ from infra.ledger import Ledger, ModelRecord
 from infra.store import Store, StoreError
 from tasks.model.pipeline import pipeline_digests, save_pipeline
 from tasks.model.prune import count_macs
-from tasks.model.pruned import load_pruned, obtain_pruned, pruning_table
-from tasks.model.reference import load_reference, obtain_reference, reference_folder
 from tasks.model.sample import sample
 from tasks.model.threads import device_of, one_thread
 from tasks.model.train import Diverged
 from tasks.model.unet import reset_weights
+from tasks.reference.pruned import load_pruned, obtain_pruned, pruning_table
+from tasks.reference.reference import load_reference, obtain_reference, reference_folder
 from tests.model.building import (
     SIDE,
     pruned_recipe_of,
@@ -114,7 +114,7 @@ def test_a_reference_training_that_diverges_leaves_no_record(store):
 
 def test_a_killed_training_goes_on_and_ends_with_the_weights_of_one_that_was_not(tmp_path):
     killed, whole = Store(str(tmp_path / "killed")), Store(str(tmp_path / "whole"))
-    command = [sys.executable, "-W", "ignore", "-m", "tests.model.killed_training", killed.url]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.reference.killed_training", killed.url]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )

@@ -16,12 +16,12 @@ from infra.digest import sha256
 from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store, scratch_folder
-from tasks.model.checkpoint import Say, train_resumable
 from tasks.model.pipeline import load_pipeline, pipeline_digests, save_pipeline
 from tasks.model.threads import device_of
 from tasks.model.train import Progress, TrainingData
 from tasks.model.unet import build_unet, noise_schedule
 from tasks.recipe import Recipe, network_config, reference_recipe, reference_training
+from tasks.reference.checkpoint import Say, train_resumable
 from tasks.study import Study
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"  # as diffusers names them
