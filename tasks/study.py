@@ -37,6 +37,7 @@ class DataSpec(Section):
         default="date",
         description="Optional column with an ISO date; decides who was first when two contributors own equal images.",
     )
+    prompt_column: str = Field(default="prompt", description="Column with an image's prompt, for models that take one.")
     only: list[str] = Field(default=[], description="Restrict the study to these contributors; empty means all.")
     minimum_images: int = Field(default=10, ge=1, description="Contributors with fewer training images are 'small'.")
     small_contributors: Literal["merge", "drop", "keep"] = Field(

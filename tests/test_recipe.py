@@ -33,6 +33,7 @@ TABLE: dict[str, tuple[Any, set[str]]] = {
     "data.url": ("s3://elsewhere", NOTHING),
     "data.contributor_column": ("owner", NOTHING),
     "data.date_column": ("when", NOTHING),
+    "data.prompt_column": ("caption", NOTHING),
     "data.only": (["ann", "bob"], NOTHING),
     "data.minimum_images": (3, NOTHING),
     "data.small_contributors": ("drop", NOTHING),
