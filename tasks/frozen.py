@@ -20,6 +20,7 @@ import torch
 from infra.store import Store
 from tasks.model.train import TrainingData
 from tasks.partition import Partition
+from tasks.partition.prompts import prompts_of
 from tasks.properties import RealImages
 from tasks.recipe import Recipe
 
@@ -32,13 +33,16 @@ class ImagesGone(RuntimeError):
 class Frozen:
     """Images at one moment. `recipe` names each of them by its digest, with what it weighs.
 
-    train: uint8 [m, r, r, 3]; heldout: uint8 [k, r, r, 3], both in the recipe's order.
-    Raises ValueError if the arrays do not hold the images that the recipe names.
+    train: uint8 [m, r, r, 3]; heldout: uint8 [k, r, r, 3], both in the recipe's order. train_prompts, heldout_prompts: m and
+    k of them in the same order, or none at all where the model takes none.
+    Raises ValueError if these are not as many images and prompts as the recipe names.
     """
 
     recipe: Recipe
     train: np.ndarray
     heldout: np.ndarray
+    train_prompts: tuple[str, ...] = ()
+    heldout_prompts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         named = len(self.recipe.spec["train"]), len(self.recipe.spec["heldout"])
@@ -47,11 +51,23 @@ class Frozen:
                 f"{len(self.train)} training and {len(self.heldout)} held-out images, where the recipe names {named[0]} and "
                 f"{named[1]}"
             )
+        prompts = len(self.train_prompts), len(self.heldout_prompts)
+        if prompts not in ((0, 0), named):
+            raise ValueError(
+                f"{prompts[0]} prompts of training and {prompts[1]} of held-out images, where the recipe names {named[0]} "
+                f"and {named[1]} images"
+            )
 
     @classmethod
     def of(cls, partition: Partition, data: Recipe) -> Frozen:
         """The images of today."""
-        return cls(data, partition.train_pixels, partition.heldout_pixels)
+        return cls(
+            data,
+            partition.train_pixels,
+            partition.heldout_pixels,
+            partition.train_prompts,
+            partition.heldout_prompts,
+        )
 
     @property
     def real(self) -> RealImages:
@@ -116,4 +132,5 @@ def frozen_in_store(data: Recipe, pixels: str, name: str, store: Store) -> Froze
             "and something has to be made from them: a property that is new, or a reference that was removed. Open a new "
             "epoch: `reattribute` or `attribute` with new_epoch"
         ) from error
-    return Frozen(data, arrays["train_pixels"], arrays["heldout_pixels"])
+    prompts = prompts_of(arrays, "train"), prompts_of(arrays, "heldout")
+    return Frozen(data, arrays["train_pixels"], arrays["heldout_pixels"], *prompts)

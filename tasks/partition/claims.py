@@ -6,15 +6,14 @@ Everything that can be wrong with a row before its image is opened is found here
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from tasks.partition import dates
+from tasks.partition import cells
 from tasks.partition.folder import METADATA, Folder, relative_path
 from tasks.partition.metadata import Row, find_metadata, read_rows
 from tasks.partition.names import clean, quoted, unsafe
-from tasks.partition.shares import LONGEST_CELL, ShareError, parse_shares
-from tasks.partition.types import DataError, Files, Problem, Shares
+from tasks.partition.shares import LONGEST_CELL
+from tasks.partition.types import Claim, Claims, DataError, Files, Problem, Shares
 from tasks.partition.uploaded import Handed, Uploaded
 from tasks.study import DataSpec
 
@@ -25,39 +24,18 @@ LARGEST_TABLE = 64 * 2**20  # bytes of a table in an upload, which anybody may h
 _LISTED_NAMES = 10  # how many file names one sentence holds at most
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A file that exists, with the owners and the date that its row gives it."""
-
-    file_name: str
-    shares: Shares
-    date: str | None
-
-
-@dataclass
-class Claims:
-    """All claims, what was wrong with the others, and every name that was understood (also without an image)."""
-
-    accepted: list[Claim] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
-
-    def refuse(self, subject: str, kind: str, reason: str) -> None:
-        self.problems.append(Problem(subject, kind, reason, "left out"))
-
-
-def read_claims(found: Folder | Uploaded, spec: DataSpec) -> Claims:
-    """Claims of the whole folder, or of all uploads, in the order of the files' names.
+def read_claims(found: Folder | Uploaded, spec: DataSpec, *, prompts: bool = False) -> Claims:
+    """Claims of the whole folder, or of all uploads, in the order of the files' names; with prompts, if they are asked for.
 
     Raises DataError as `metadata` does; an upload whose table is damaged is a problem of its own.
     """
-    claims = Claims(problems=sorted(found.refused.values(), key=lambda problem: problem.subject))
+    claims = Claims(prompts, problems=sorted(found.refused.values(), key=lambda problem: problem.subject))
     if isinstance(found, Uploaded):
         _from_uploads(found, spec, claims)
     elif (table := find_metadata(found)) is None:
         _from_folders(found, claims)
     else:
-        rows, problems = read_rows(found, table, spec)
+        rows, problems = read_rows(found, table, spec, prompts=prompts)
         claims.problems += problems
         _from_rows(rows, found, claims)
     claims.accepted.sort(key=lambda claim: claim.file_name)
@@ -81,6 +59,11 @@ def named(files: list[str]) -> str:
 
 def _from_folders(folder: Folder, claims: Claims) -> None:
     """Each folder of the first level is a contributor; its name is a name as it stands, never owners with shares."""
+    if claims.prompts:
+        raise DataError(
+            f"{folder.url} has no metadata file at its top ({', '.join(METADATA)}), and the model takes prompts, which "
+            "stand in one: write one with a row for each image"
+        )
     nested = sorted(name for name in folder.files if PurePosixPath(name).name in METADATA)
     if nested:
         raise DataError(
@@ -108,17 +91,16 @@ def _from_folders(folder: Folder, claims: Claims) -> None:
 
 
 def _from_uploads(found: Uploaded, spec: DataSpec, claims: Claims) -> None:
-    """Each upload by its own table, if it has one. What a contributor handed in twice, with the same owners and date, counts
-    once: a folder that is handed in again with one more image must not double the others."""
-    seen: dict[tuple[str, str, Shares, str | None], Handed] = {}
+    """Each upload by its own table, if it has one. What a contributor handed in twice, with the same owners, date and
+    prompt, counts once: a folder that is handed in again with one more image must not double the others."""
+    seen: dict[tuple[str, str, Shares, str | None, str], Handed] = {}
     for upload in found.uploads:
-        of_upload = Claims()
+        of_upload = Claims(claims.prompts)
         _from_upload(upload, spec, of_upload)
         again: list[Claim] = []
         for claim in of_upload.accepted:
-            first = seen.setdefault(
-                (upload.contributor, upload.sha256[claim.file_name], claim.shares, claim.date), upload
-            )
+            file = upload.sha256[claim.file_name]
+            first = seen.setdefault((upload.contributor, file, claim.shares, claim.date, claim.prompt), upload)
             (claims.accepted if first is upload else again).append(claim)
         claims.problems += of_upload.problems
         claims.names |= of_upload.names
@@ -138,12 +120,16 @@ def _from_upload(upload: Handed, spec: DataSpec, claims: Claims) -> None:
     claims.names.add(upload.contributor)
     try:
         table = find_metadata(upload)
+        if table is None and claims.prompts:
+            reason = f"{upload.url}, by {upload.contributor!r}, has no table with prompts; left out: {named(files)}"
+            claims.refuse(upload.url, "no-prompt", reason)
+            return
         if table is None:
             claims.accepted += [Claim(name, ((upload.contributor, 1.0),), None) for name in files]
             return
         if upload.files[table] > LARGEST_TABLE:
             raise DataError(f"{table} has {upload.files[table]:,} bytes; {LARGEST_TABLE:,} is the most")
-        rows, problems = read_rows(upload, table, spec, owner_known=True)
+        rows, problems = read_rows(upload, table, spec, prompts=claims.prompts, owner_known=True)
     except (
         ValueError,
         OverflowError,
@@ -172,11 +158,12 @@ def _from_rows(rows: list[Row], folder: Files, claims: Claims, uploader: str | N
             kind = "unsafe-path" if row.file_name.strip() else "no-file-name"
             claims.refuse(row.file_name or row.where, kind, f"{row.where}: file_name {quoted(row.file_name)} {error}")
     unsafe_files: dict[str, list[str]] = defaultdict(list)
+    respelled: list[str] = []
     unlike = {name.casefold(): name for name in folder.files}
     for name, listed in sorted(by_file.items()):
         row = listed[0]
-        shares = _owners(name, row, claims, uploader)
-        if len(listed) > 1 and not _repeats_agree(name, listed, claims):
+        shares = cells.owners(name, row, claims, uploader)
+        if len(listed) > 1 and not cells.repeats_agree(name, listed, claims):
             continue
         if shares is None:
             continue
@@ -189,8 +176,16 @@ def _from_rows(rows: list[Row], folder: Files, claims: Claims, uploader: str | N
                 near = unlike.get(name.casefold())
                 hint = f"; there is {near!r}, which differs by case" if near else ""
                 claims.refuse(name, "missing-file", f"{row.where} lists {name!r}, which is not in the folder{hint}")
-        elif not bad:
-            claims.accepted.append(Claim(name, shares, _date(name, row, claims)))
+        elif not bad and (prompt := cells.prompt(name, row, claims)) is not None:
+            claims.accepted.append(Claim(name, shares, cells.date(name, row, claims), prompt))
+            if claims.prompts and prompt != str(row.prompt).strip():
+                respelled.append(name)
+    if respelled:
+        reason = (
+            f"the prompts of {len(respelled)} images are used in Unicode's composed form, with single spaces and without "
+            f"characters that cannot be seen: {named(respelled)}"
+        )
+        claims.problems.append(Problem(folder.url, "respelled-prompt", reason, "converted"))
     for owner, files in sorted(unsafe_files.items()):
         _refuse_name(owner, owner, files, claims)
     _name_remarks(by_file, claims)
@@ -198,56 +193,6 @@ def _from_rows(rows: list[Row], folder: Files, claims: Claims, uploader: str | N
         plain = name.removeprefix(folder.prefix)
         if plain not in METADATA and not _passed_over(plain):
             claims.refuse(name, "unlisted-file", f"{name!r} is in the folder but not in the metadata; add a row for it")
-
-
-def _owners(name: str, row: Row, claims: Claims, uploader: str | None) -> Shares | None:
-    """Owners in a row's cell; None, with a problem, where there are none to be had. In an upload they are the uploader, if
-    nothing else is said, and never others alone: nobody puts images into another's name."""
-    cell = row.owners
-    if isinstance(cell, int) and not isinstance(cell, bool):
-        cell = str(cell)  # owners known by number are common, and only a CSV table makes them text
-    if cell is None or cell != cell:
-        cell = ""
-    if not isinstance(cell, str):
-        claims.refuse(name, "wrong-type", f"{row.where}: the owner of {name!r} is {quoted(cell)}, not a text")
-        return None
-    if uploader is not None and clean(cell) in ("", uploader):  # a name may look like owners with shares
-        return ((uploader, 1.0),)
-    try:
-        shares = parse_shares(cell)
-    except ShareError as error:
-        claims.refuse(name, "bad-shares", f"{row.where}: the owner cell {quoted(cell)} of {name!r} {error}")
-        return None
-    if not shares:
-        claims.refuse(name, "no-owner", f"{row.where} gives {name!r} no owner")
-        return None
-    if uploader is not None and uploader not in dict(shares):
-        reason = (
-            f"{row.where}: {name!r} was handed in by {uploader!r} and is said to be of {quoted(cell)}; whoever hands an "
-            "image in must be one of its owners"
-        )
-        claims.refuse(name, "others-name", reason)
-        return None
-    return shares
-
-
-def _repeats_agree(name: str, listed: list[Row], claims: Claims) -> bool:
-    where = " and ".join(row.where for row in listed)
-    if all((row.owners, row.date) == (listed[0].owners, listed[0].date) for row in listed):
-        reason = f"{where} list {name!r} with the same owner; it counts once"
-        claims.problems.append(Problem(name, "repeated-row", reason, "kept"))
-        return True
-    claims.refuse(name, "repeated-row", f"{where} list {name!r} with different owners or dates; keep one row")
-    return False
-
-
-def _date(name: str, row: Row, claims: Claims) -> str | None:
-    try:
-        return dates.as_text(row.date)
-    except ValueError:
-        reason = f"{row.where}: the date {quoted(row.date)} of {name!r} is not an ISO date; the image has no date"
-        claims.problems.append(Problem(name, "bad-date", reason, "kept"))
-        return None
 
 
 def _refuse_name(owner: str, subject: str, files: list[str], claims: Claims) -> None:
@@ -258,8 +203,8 @@ def _refuse_name(owner: str, subject: str, files: list[str], claims: Claims) -> 
 
 def _name_remarks(by_file: dict[str, list[Row]], claims: Claims) -> None:
     """Names that were respelled, and names that look as if several owners were meant."""
-    cells = {row.owners for rows in by_file.values() for row in rows if isinstance(row.owners, str)}
-    for cell in sorted(cells):
+    written = {row.owners for rows in by_file.values() for row in rows if isinstance(row.owners, str)}
+    for cell in sorted(written):
         if len(cell) <= LONGEST_CELL and clean(cell) in claims.names:
             if cell.strip() != clean(cell):
                 _respelled(cell, clean(cell), claims)

@@ -11,9 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from tasks.partition.claims import Claim
 from tasks.partition.names import MERGED, closest
-from tasks.partition.types import Contributor, DataError, Image, Problem
+from tasks.partition.types import Claim, Contributor, DataError, Image, Problem
 
 _ROUNDING = 1e-9  # ten shares of 0.1 are one image
 
@@ -120,10 +119,10 @@ def describe(images: Sequence[Image], becomes: Mapping[str, str | None]) -> tupl
     training = [image for image in images if not image.heldout]
     trained, heldout = count(image.shares for image in training), count(i.shares for i in images if i.heldout)
     total = sum(trained.values())
-    owned: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    owned: dict[str, list[tuple[str, float, str]]] = defaultdict(list)
     for image in training:
         for name, share in image.shares:
-            owned[name].append((image.digest, share))
+            owned[name].append((image.digest, share, image.prompt))
     merged = tuple(sorted(name for name, new in becomes.items() if new == MERGED))
     return tuple(
         Contributor(
@@ -138,23 +137,23 @@ def describe(images: Sequence[Image], becomes: Mapping[str, str | None]) -> tupl
     )
 
 
-def fingerprint(owned: Iterable[tuple[str, float]]) -> str:
+def fingerprint(owned: Iterable[tuple[str, float, str]]) -> str:
     """sha256 (hex) over the sorted (digest, share, prompt) of a contributor's training images, duplicates counted.
 
     Prompts are empty for unconditional models. Neither the name nor the files' names nor the resolution enter.
     """
-    rows = sorted([digest, round(share, 9), ""] for digest, share in owned)
+    rows = sorted([digest, round(share, 9), prompt] for digest, share, prompt in owned)
     return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
 
-def ownership(images: Iterable[Image], digests: Sequence[str], names: Sequence[str]) -> np.ndarray:
-    """float64 [len(digests), len(names)]: whose each distinct training image is, summed over equal images."""
-    row, column = ({key: i for i, key in enumerate(keys)} for keys in (digests, names))
-    matrix = np.zeros((len(digests), len(names)))
+def ownership(images: Iterable[Image], rows: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """float64 [len(rows), len(names)]: whose each distinct training row (a key) is, summed over equal ones."""
+    row, column = ({key: i for i, key in enumerate(keys)} for keys in (rows, names))
+    matrix = np.zeros((len(rows), len(names)))
     for image in images:
         if not image.heldout:
             for name, share in image.shares:
-                matrix[row[image.digest], column[name]] += share
+                matrix[row[image.key], column[name]] += share
     return matrix
 
 

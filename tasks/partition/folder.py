@@ -17,6 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from tasks.partition.types import DataError, Problem
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+OPENMOJI_STAMP = ".openmoji.json"  # marks a folder that tasks.partition.openmoji made
 
 
 @dataclass

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pyarrow
 import pyarrow.parquet
 
-from tasks.partition.folder import METADATA
+from tasks.partition.folder import METADATA, OPENMOJI_STAMP
 from tasks.partition.names import closest
 from tasks.partition.types import DataError, Files, Problem
 from tasks.study import DataSpec
@@ -32,6 +32,7 @@ class Row:
     file_name: object
     owners: object
     date: object
+    prompt: object  # None where prompts are not asked for
 
 
 def find_metadata(folder: Files) -> str | None:
@@ -47,16 +48,20 @@ def find_metadata(folder: Files) -> str | None:
 
 
 def read_rows(
-    folder: Files, name: str, spec: DataSpec, *, owner_known: bool = False
+    folder: Files, name: str, spec: DataSpec, *, prompts: bool, owner_known: bool = False
 ) -> tuple[list[Row], list[Problem]]:
     """All rows of the metadata file `name`; DataError when the table cannot be read or lacks a column.
 
-    `owner_known` for tables that need file names only: whose the images are is said elsewhere.
+    `prompts`: whether the images need them. `owner_known` for tables that need file names only, and perhaps prompts: whose
+    the images are is said elsewhere.
     """
     data = folder.read(name)
     try:
         if name.endswith(".parquet"):
-            columns, found = _parquet(data, {FILE_NAME, spec.contributor_column, spec.date_column})
+            wanted = {FILE_NAME, spec.contributor_column, spec.date_column} | (
+                {spec.prompt_column} if prompts else set()
+            )
+            columns, found = _parquet(data, wanted)
         else:
             text = data.decode("utf-8-sig")
             columns, found = _csv(text) if name.endswith(".csv") else _jsonl(text)
@@ -75,21 +80,35 @@ def read_rows(
         else:
             kept.append((where, cells))
             columns += [column for column in cells if column not in columns]  # JSON rows need not be alike
-    _check_columns(name, columns, spec, owner_known)
+    try:
+        _check_columns(name, columns, spec, prompts, owner_known)
+    except DataError as error:
+        if prompts and OPENMOJI_STAMP in folder.files:
+            made = f"an earlier version made this folder; again: python -m tasks.partition.openmoji --out {folder.url}"
+            raise DataError(f"{error}; {made}") from None
+        raise
     rows = [
-        Row(where, cells.get(FILE_NAME), cells.get(spec.contributor_column), cells.get(spec.date_column))
+        Row(
+            where,
+            cells.get(FILE_NAME),
+            cells.get(spec.contributor_column),
+            cells.get(spec.date_column),
+            cells.get(spec.prompt_column) if prompts else None,
+        )
         for where, cells in kept
     ]
     return rows, problems
 
 
-def _check_columns(name: str, columns: list[str], spec: DataSpec, owner_known: bool) -> None:
+def _check_columns(name: str, columns: list[str], spec: DataSpec, prompts: bool, owner_known: bool) -> None:
     wanted = {FILE_NAME: "every table needs it", spec.contributor_column: "data.contributor_column names it"}
     if owner_known:
         for column in {spec.contributor_column, spec.date_column} - set(columns):
             wanted.pop(column, None)
     elif spec.date_column != type(spec).model_fields["date_column"].default:
         wanted[spec.date_column] = "data.date_column names it"  # asked for by name, so a typo must not pass
+    if prompts:
+        wanted[spec.prompt_column] = "data.prompt_column names it, and the model takes prompts"
     for column, reason in wanted.items():
         if column not in columns:
             near = closest(column, columns)

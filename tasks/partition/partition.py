@@ -9,12 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 import numpy as np
 
 from infra.store import StoreError
-from tasks.partition.claims import Claim, named, read_claims
+from tasks.partition.claims import named, read_claims
 from tasks.partition.contributors import describe, leave_out, ownership, rename, restrict, settle_small
 from tasks.partition.duplicates import find_duplicates, is_heldout
 from tasks.partition.folder import Folder
 from tasks.partition.images import Decoded, Refused, decode
-from tasks.partition.types import DataError, Image, Partition, Problem
+from tasks.partition.types import Claim, DataError, Image, Partition, Problem
 from tasks.partition.uploaded import Uploaded, open_data
 from tasks.study import DataSpec
 
@@ -22,24 +22,31 @@ Progress = Callable[[int, int], None]
 
 
 def partition(
-    spec: DataSpec, resolution: int, *, opted_out: Collection[str] = (), progress: Progress | None = None
+    spec: DataSpec,
+    resolution: int,
+    *,
+    prompts: bool = False,
+    opted_out: Collection[str] = (),
+    progress: Progress | None = None,
 ) -> Partition:
     """Read the images of a study: every image decoded once, at `resolution` x `resolution` pixels.
 
-    Images of contributors who have `opted_out` are left out. `progress(done, total)` is called in the caller's thread
-    after each image. Raises DataError, which lists every problem, when the folder or its table cannot be used or fewer than
-    two contributors have training images.
+    With `prompts`, for models that take them, each image needs one in the metadata, and equal pixels with other prompts are
+    rows of their own; what is held out and what is a duplicate stay matters of the pixels alone. Images of contributors
+    who have `opted_out` are left out. `progress(done, total)` is called in the caller's thread after each image. Raises
+    DataError, which lists every problem, when the folder or its table cannot be used or fewer than two contributors have
+    training images.
     An unreachable store raises the file system's own OSError: were it a problem of one image, a slow network would
     change who owns what.
     """
     folder = open_data(spec.url)
-    claims = read_claims(folder, spec)
+    claims = read_claims(folder, spec, prompts=prompts)
     wanted, names, elsewhere = restrict(claims.accepted, claims.names, spec.only, opted_out)
     wanted, names, gone = leave_out(wanted, names, opted_out)
     decoded, broken = _decode_all(folder, wanted, spec, resolution, progress)
     images = sorted(
         (
-            Image(claim.file_name, found.digest, claim.shares, claim.date, _heldout(found, spec))
+            Image(claim.file_name, found.digest, claim.shares, claim.date, _heldout(found, spec), claim.prompt)
             for claim, found in decoded
         ),
         key=lambda image: (image.digest, image.file_name),
@@ -63,8 +70,9 @@ def partition(
         reason = "no image is held out; raise data.heldout_fraction or change data.heldout_salt"
         problems.append(Problem(spec.url, "no-heldout", reason, "kept"))
     pixels = {found.digest: found.pixels for _, found in decoded}
-    train = tuple(sorted({image.digest for image in images if not image.heldout}))
-    heldout = tuple(sorted({image.digest for image in images if image.heldout}))
+    row = {image.key: image for image in images}
+    train = tuple(sorted(key for key, image in row.items() if not image.heldout))
+    heldout = tuple(sorted(key for key, image in row.items() if image.heldout))
     return Partition(
         contributors=contributors,
         images=tuple(images),
@@ -72,8 +80,10 @@ def partition(
         train_digests=train,
         heldout_digests=heldout,
         ownership=ownership(images, train, [contributor.name for contributor in contributors]),
-        train_pixels=_stack(train, pixels, resolution),
-        heldout_pixels=_stack(heldout, pixels, resolution),
+        train_pixels=_stack([row[key].digest for key in train], pixels, resolution),
+        heldout_pixels=_stack([row[key].digest for key in heldout], pixels, resolution),
+        train_prompts=tuple(row[key].prompt for key in train) if prompts else (),
+        heldout_prompts=tuple(row[key].prompt for key in heldout) if prompts else (),
     )
 
 
@@ -95,7 +105,7 @@ def _heldout(found: Decoded, spec: DataSpec) -> bool:
     return is_heldout(found.digest, spec.heldout_salt, spec.heldout_fraction)
 
 
-def _stack(digests: tuple[str, ...], pixels: dict[str, np.ndarray], resolution: int) -> np.ndarray:
+def _stack(digests: list[str], pixels: dict[str, np.ndarray], resolution: int) -> np.ndarray:
     stacked = np.empty((len(digests), resolution, resolution, 3), dtype=np.uint8)
     for row, digest in enumerate(digests):
         stacked[row] = pixels[digest]

@@ -7,10 +7,12 @@ folder + metadata ──▶ Image (one accepted row) ──▶ Contributor (one 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
+
+from tasks.partition.prompts import as_array, row_key
 
 Action = Literal["left out", "kept", "merged", "converted"]
 Shares = tuple[tuple[str, float], ...]  # (contributor, share), sorted by contributor
@@ -43,6 +45,32 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """A file that exists, with the owners, the date and the prompt that its row gives it."""
+
+    file_name: str
+    shares: Shares
+    date: str | None
+    prompt: str = ""
+
+
+@dataclass
+class Claims:
+    """All claims, what was wrong with the others, and every name that was understood (also without an image).
+
+    prompts: whether an image needs one.
+    """
+
+    prompts: bool = False
+    accepted: list[Claim] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+
+    def refuse(self, subject: str, kind: str, reason: str) -> None:
+        self.problems.append(Problem(subject, kind, reason, "left out"))
+
+
+@dataclass(frozen=True)
 class Image:
     """One accepted row of the data set."""
 
@@ -51,6 +79,12 @@ class Image:
     shares: Shares  # after merging and dropping; sums to less than one where an owner was dropped
     date: str | None  # ISO 8601, as found
     heldout: bool
+    prompt: str = ""  # normalised; empty where the model takes none
+
+    @property
+    def key(self) -> str:
+        """Which row of the data it is: equal pixels with other prompts are other rows. sha256 (hex)."""
+        return row_key(self.digest, self.prompt)
 
 
 @dataclass(frozen=True)
@@ -67,20 +101,31 @@ class Contributor:
 
 @dataclass(frozen=True)
 class Partition:
-    """Images by owner, ready for training: m distinct training images, k distinct held-out ones, n contributors."""
+    """Images by owner, ready for training: m distinct training rows, k distinct held-out ones, n contributors.
+
+    A row is an image, and where the model takes prompts, an image with a prompt; its key is then not the pixels' digest.
+    """
 
     contributors: tuple[Contributor, ...]  # sorted by name
     images: tuple[Image, ...]  # sorted by (digest, file_name)
     problems: tuple[Problem, ...]
-    train_digests: tuple[str, ...]  # distinct, sorted: the rows of ownership and train_pixels
-    heldout_digests: tuple[str, ...]  # distinct, sorted: the rows of heldout_pixels
-    ownership: np.ndarray  # float64 [m, n], sum of shares over equal images, so that duplicates count
+    train_digests: tuple[str, ...]  # keys, distinct, sorted: the rows of ownership, train_pixels and train_prompts
+    heldout_digests: tuple[str, ...]  # keys, distinct, sorted: the rows of heldout_pixels and heldout_prompts
+    ownership: np.ndarray  # float64 [m, n], sum of shares over equal rows, so that duplicates count
     train_pixels: np.ndarray  # uint8 [m, r, r, 3]
     heldout_pixels: np.ndarray  # uint8 [k, r, r, 3]
+    train_prompts: tuple[str, ...] = ()  # m, or none where the model takes none
+    heldout_prompts: tuple[str, ...] = ()  # k, or none
 
     def stored(self) -> dict[str, np.ndarray]:
-        """The images as the models will see them, as they are put in the store."""
-        return {"train_pixels": self.train_pixels, "heldout_pixels": self.heldout_pixels}
+        """The images as the models will see them, as they are put in the store; `prompts_of` reads the prompts."""
+        pixels = {"train_pixels": self.train_pixels, "heldout_pixels": self.heldout_pixels}
+        if not self.train_prompts:
+            return pixels
+        return pixels | {
+            "train_prompts": as_array(self.train_prompts),
+            "heldout_prompts": as_array(self.heldout_prompts),
+        }
 
 
 class DataError(ValueError):

@@ -110,9 +110,9 @@ def test_a_joiner_moves_nobody_and_changes_nobodys_fingerprint(folder: DataFolde
 
 
 def test_fingerprints_ignore_resolution_and_file_names_but_not_shares_or_copies() -> None:
-    images = [("d1", 1.0), ("d2", 0.5)]
+    images = [("d1", 1.0, ""), ("d2", 0.5, "")]
     assert fingerprint(images) == fingerprint(images[::-1])
-    assert fingerprint(images) != fingerprint([("d1", 1.0), ("d2", 0.4)])
+    assert fingerprint(images) != fingerprint([("d1", 1.0, ""), ("d2", 0.4, "")])
     assert fingerprint(images) != fingerprint([*images, images[0]])
 
 
