@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,3 +42,35 @@ def test_other_images_than_the_recipe_names_are_refused(tmp_path: Path) -> None:
     Path(store.where(f"data/{pixels}.safetensors")).write_bytes(b"other bytes")
     with pytest.raises(StoreError, match="does not have the sha256"):
         frozen_in_store(DATA, pixels, "epoch 1", store)
+
+
+TOLD = replace(
+    PEOPLE,
+    train_prompts=tuple(f"ein Käse, number {row}" for row in range(len(PEOPLE.train_digests))),
+    heldout_prompts=("a cat", "a dog"),
+)
+
+
+def test_prompts_are_frozen_with_their_images(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    there = frozen_in_store(DATA, store.save_named_by_content("data", TOLD.stored()), "epoch 1", store)
+    here = epoch_at_hand(TOLD, DATA).images
+    assert there.train_prompts == here.train_prompts == TOLD.train_prompts
+    assert there.heldout_prompts == here.heldout_prompts == TOLD.heldout_prompts
+    without = frozen_in_store(DATA, store.save_named_by_content("data", PEOPLE.stored()), "epoch 1", store)
+    assert without.train_prompts == without.heldout_prompts == ()
+
+
+def test_another_number_of_prompts_than_of_images_is_refused(tmp_path: Path) -> None:
+    pixels = TOLD.train_pixels, TOLD.heldout_pixels
+    for train, heldout in (
+        (TOLD.train_prompts[1:], TOLD.heldout_prompts),
+        (TOLD.train_prompts, ()),
+        ((), TOLD.heldout_prompts),
+    ):
+        with pytest.raises(ValueError, match="prompts of training"):
+            Frozen(DATA, *pixels, train, heldout)
+    store = Store(str(tmp_path))
+    short = replace(TOLD, train_prompts=TOLD.train_prompts[1:])
+    with pytest.raises(StoreError, match="train_prompts are"):
+        frozen_in_store(DATA, store.save_named_by_content("data", short.stored()), "epoch 1", store)
