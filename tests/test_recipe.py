@@ -78,6 +78,9 @@ TABLE: dict[str, tuple[Any, set[str]]] = {
     "properties.clusters": (13, {"cluster_entropy"}),
     "properties.heldout_timesteps": (11, {"heldout_loss"}),
     "properties.inception_weights": ("inception.pt", NOTHING),
+    "properties.vision_model": (None, NOTHING),  # see tests/properties/test_vision.py, which has such a model
+    "properties.aesthetic_model": ("somewhere", NOTHING),
+    "properties.aesthetic_head": ("head.safetensors", NOTHING),
     "estimation.budget": (99, NOTHING),
     "estimation.design": ("kernelshap", NOTHING),
     "estimation.estimator": ("kernelshap_sizes", NOTHING),

@@ -14,6 +14,7 @@ from tasks.properties.networks import (
 )
 from tasks.properties.registry import global_property, registered, registered_properties, resolve_property
 from tasks.properties.types import Denoiser, Property, RealImages, Samples, Statistics
+from tasks.properties.vision import VisionModel, feature_network, vision_network
 
 __all__ = [
     "Denoiser",
@@ -25,10 +26,13 @@ __all__ = [
     "RealImages",
     "Samples",
     "Statistics",
+    "VisionModel",
     "efficientnet_lite",
+    "feature_network",
     "global_property",
     "inception",
     "registered",
     "registered_properties",
     "resolve_property",
+    "vision_network",
 ]

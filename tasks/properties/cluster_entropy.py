@@ -16,9 +16,10 @@ from functools import partial
 import numpy as np
 from scipy.cluster.hierarchy import cut_tree, ward
 
-from tasks.properties.networks import FeatureNetwork, efficientnet_lite
+from tasks.properties.networks import FeatureNetwork
 from tasks.properties.registry import registered
 from tasks.properties.types import Property, RealImages, Samples, Statistics, take
+from tasks.properties.vision import feature_network
 from tasks.study import PropertiesSpec
 
 # Ward clustering takes time and memory with the square of the images; the paper clusters about as many faces.
@@ -27,8 +28,8 @@ MOST_IMAGES = 4000
 
 @registered("cluster_entropy")
 def cluster_entropy(spec: PropertiesSpec) -> Property:
-    """Entropy over Ward clusters of the training images' EfficientNet-Lite features."""
-    network = efficientnet_lite(spec.feature_size)
+    """Entropy over Ward clusters of the training images' features, those of `vision_model` or EfficientNet-Lite."""
+    network = feature_network(spec)
     return Property(
         name="cluster_entropy",
         needs="samples",

@@ -31,11 +31,16 @@ def colourfulness(spec: PropertiesSpec) -> Property:
         options={"percentile": PERCENTILE},
         compute_score=_score,
         minimum_images=1,
+        per_image=_per_image,
     )
 
 
+def _per_image(samples: Samples) -> np.ndarray:
+    return colourfulness_of(samples.images)
+
+
 def _score(samples: Samples, statistics: Statistics) -> float:
-    return float(np.percentile(colourfulness_of(samples.images), PERCENTILE))
+    return float(np.percentile(_per_image(samples), PERCENTILE))
 
 
 def colourfulness_of(images: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
     d^2 = |mu_g - mu_r|^2 + Tr(S_g + S_r - 2 (S_g S_r)^(1/2))                           (Heusel et al. 2017)
 
 Both go through clean-fid's own code for the distance; `fid` also through its resizing and its Inception, so it is FID.
-`frechet_lite` uses EfficientNet-Lite features and is not comparable with any published FID: it has its own name.
+`frechet_lite` uses the features of EfficientNet-Lite, or of the study's `vision_model`, and is not comparable with any
+published FID: it has its own name.
 
 The value is biased upwards, the more the fewer images there are (Chong & Forsyth 2020), so values compare only at one
 image count; a study has one (`sampling.images`). That is also why the bias does no harm to credits.
@@ -16,9 +17,10 @@ from functools import partial
 
 import numpy as np
 
-from tasks.properties.networks import FeatureNetwork, efficientnet_lite, inception
+from tasks.properties.networks import FeatureNetwork, inception
 from tasks.properties.registry import registered
 from tasks.properties.types import Property, RealImages, Samples, Statistics, take
+from tasks.properties.vision import feature_network
 from tasks.study import PropertiesSpec
 
 
@@ -41,15 +43,15 @@ def fid(spec: PropertiesSpec) -> Property:
 
 @registered("frechet_lite")
 def frechet_lite(spec: PropertiesSpec) -> Property:
-    """Fréchet distance in the first principal components of EfficientNet-Lite features."""
-    network = efficientnet_lite(spec.feature_size)
+    """Fréchet distance in the first principal components of the features of `vision_model` or EfficientNet-Lite."""
+    network = feature_network(spec)
     return Property(
         name="frechet_lite",
         needs="samples",
         sign=-1,
         unit="squared feature distance",
         description=f"Fréchet distance to the training images in {spec.frechet_components} principal components of "
-        "EfficientNet-Lite features (not FID); less is better",
+        f"{network.title} features (not FID); less is better",
         version=1,
         options={**network.options, "components": spec.frechet_components},
         compute_statistics=partial(_projected_statistics, network, spec.frechet_components),

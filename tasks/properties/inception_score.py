@@ -46,7 +46,10 @@ def _build(name: str, network: FeatureNetwork, description: str) -> Property:
 
 
 def _score(network: FeatureNetwork, samples: Samples, statistics: Statistics) -> float:
-    return score_of(samples.features(network).probabilities)
+    probabilities = samples.features(network).probabilities
+    if probabilities.shape[1] == 0:
+        raise ValueError(f"an inception score needs a network with a classifier, and {network.title} has none")
+    return score_of(probabilities)
 
 
 def score_of(probabilities: np.ndarray) -> float:

@@ -1,13 +1,13 @@
 """Image networks whose features several properties share.
 
-Two of them: EfficientNet-Lite0 with its ImageNet weights, which come inside a Python package and need no download; and
-the Inception v3 of clean-fid, which FID and the inception score are defined by. They are small values (a kind and the
-digest of the weights), so they can be keys and travel to workers; the weights are loaded once a process, when needed.
+Two of them here: EfficientNet-Lite0 with its ImageNet weights, which come inside a Python package and need no download;
+and the Inception v3 of clean-fid, which FID and the inception score are defined by. `vision.py` has the models of
+`transformers`. They are small values (a kind and the digest of the weights), so they can be keys and travel to workers;
+the weights are loaded once a process, when needed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from abc import ABC, abstractmethod
@@ -21,12 +21,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from tasks.properties.weights_files import file_digest
+
 INCEPTION_FILE = "inception-2015-12-05.pt"
 LITE_EXTRA = "pip install 'diffusion-credit[demo]'"
 
 
 class Features(NamedTuple):
-    """embedding: float32 [n, d], the layer before the classifier; probabilities: float32 [n, c], rows sum to 1."""
+    """embedding: float32 [n, d], the layer before the classifier; probabilities: float32 [n, c], rows sum to 1.
+
+    A network without a classifier has c = 0.
+    """
 
     embedding: np.ndarray
     probabilities: np.ndarray
@@ -49,6 +54,11 @@ class FeatureNetwork(ABC):
 
     name: str
     digest: str
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return self.name
 
     @property
     @abstractmethod
@@ -84,6 +94,10 @@ class EfficientNetLite(FeatureNetwork):
     """
 
     size: int = 224
+
+    @property
+    def title(self) -> str:
+        return "EfficientNet-Lite"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -124,7 +138,7 @@ class Inception(FeatureNetwork):
 
 def efficientnet_lite(size: int) -> EfficientNetLite:
     """The offline network at a given input size, or an ImportError that says how to install it."""
-    return EfficientNetLite(name="efficientnet-lite0", digest=_file_digest(_lite_weights()), size=size)
+    return EfficientNetLite(name="efficientnet-lite0", digest=file_digest(_lite_weights()), size=size)
 
 
 def inception(weights: str | None) -> Inception:
@@ -141,7 +155,7 @@ def inception(weights: str | None) -> Inception:
         raise ValueError(
             f"properties.inception_weights: there is no local file {weights!r}. It must be clean-fid's {INCEPTION_FILE}"
         )
-    return Inception(name="inception-2015-12-05", digest=_file_digest(str(path.resolve())), path=str(path.resolve()))
+    return Inception(name="inception-2015-12-05", digest=file_digest(str(path.resolve())), path=str(path.resolve()))
 
 
 def _lite_weights() -> str:
@@ -216,14 +230,3 @@ def _downloaded_inception() -> Path:
                     f"local {INCEPTION_FILE}, or use frechet_lite and inception_score_lite, which need no download"
                 ) from error
     return path
-
-
-def _file_digest(path: str) -> str:
-    stat = os.stat(path)
-    return _file_digest_at(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=16)
-def _file_digest_at(path: str, size: int, modified: int) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -91,6 +91,8 @@ class Property:
     unit         of the raw value
     version      bumped when the numbers change; enters the score digest
     options      the options this property really uses, resolved; enter the score digest
+    per_image    where the property is made of a value of each image: Samples -> float [n] in their order. It is no part of
+                 the identity; it also rates images that people made, contributors' own above all
     """
 
     name: str
@@ -103,6 +105,7 @@ class Property:
     compute_score: Callable[[Any, Statistics], float] = field(repr=False, compare=False)
     compute_statistics: Callable[[RealImages], Statistics] | None = field(default=None, repr=False, compare=False)
     minimum_images: int = field(default=2, repr=False, compare=False)
+    per_image: Callable[[Samples], np.ndarray] | None = field(default=None, repr=False, compare=False)
 
     def identity(self) -> dict[str, Any]:
         """What makes this property's numbers what they are, as JSON: goes into the score digest.

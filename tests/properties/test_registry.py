@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.properties import RealImages, Samples, global_property, registered_properties, resolve_property
+from tasks.properties import (
+    RealImages,
+    Samples,
+    efficientnet_lite,
+    global_property,
+    registered_properties,
+    resolve_property,
+)
 from tasks.study import PropertiesSpec
 
 SPEC = PropertiesSpec()
@@ -17,7 +24,7 @@ OFFLINE = ["frechet_lite", "inception_score_lite", "cluster_entropy", "heldout_l
 
 
 def test_every_property_of_the_form_is_registered() -> None:
-    assert registered_properties() == tuple(sorted([*OFFLINE, "fid", "inception_score"]))
+    assert registered_properties() == tuple(sorted([*OFFLINE, "aesthetic_score", "fid", "inception_score"]))
     for name in registered_properties():
         assert name in str(PropertiesSpec.model_fields["names"].description)
 
@@ -45,9 +52,23 @@ def test_only_options_a_property_uses_enter_its_identity(name: str, uses: set[st
     """Else a change of one property's option would throw away all other properties' scores."""
     before = resolve_property(name, SPEC).identity()
     changes = {"feature_size": 64, "frechet_components": 8, "clusters": 5, "heldout_timesteps": 3, "names": ["fid"]}
+    changes |= {"aesthetic_model": "somewhere", "aesthetic_head": "head.safetensors"}
     for field, value in changes.items():
         after = resolve_property(name, SPEC.model_copy(update={field: value})).identity()
         assert (after != before) == (field in uses), field
+
+
+def test_new_options_left_digests_of_earlier_studies_as_they_were() -> None:
+    """Scores in a ledger are found by these; a vision model that is not asked for must not show."""
+    lite = efficientnet_lite(96).options
+    assert set(lite) == {"network", "network_sha256", "feature_size"}
+    assert resolve_property("frechet_lite", SPEC).identity()["options"] == {**lite, "components": 32}
+    assert resolve_property("cluster_entropy", SPEC).identity()["options"] == {
+        **lite,
+        "clusters": 12,
+        "most_images": 4000,
+    }
+    assert resolve_property("colourfulness", SPEC).identity()["options"] == {"percentile": 90.0}
 
 
 def test_a_users_own_property_is_scored(real: RealImages) -> None:
@@ -70,7 +91,7 @@ def test_a_users_own_property_is_identified_by_its_source() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("beauty", r"there is no property 'beauty'; there are cluster_entropy, colourfulness, fid.*module:function"),
+        ("beauty", r"no property 'beauty'; there are aesthetic_score, cluster_entropy, colourfulness.*module:function"),
         ("/tmp/evil.py:run", "a path is not accepted"),
         ("s3://bucket/evil:run", "a path is not accepted"),
         ("..evil:run", "a path is not accepted"),
