@@ -101,13 +101,17 @@ def vision_network(setting: str, place: str, otherwise: str) -> VisionModel:
         ValueError: if it cannot be had, is no vision model that is supported, or its weights do not fit its config.
     """
     files = model_files(setting, place, otherwise)
-    digest = files.digest()
     try:
-        described = _describe(files, digest)
-        settings = preprocessing_of(read_json(files.processor))
-        features, dimension = _outputs(described, settings)
+        return _checked(files, files.digest())
     except ValueError as error:
         raise ValueError(f"{setting} {place!r}: {error}") from error
+
+
+@lru_cache(maxsize=4)
+def _checked(files: ModelFiles, digest: str) -> VisionModel:
+    described = _describe(files, digest)
+    settings = preprocessing_of(read_json(files.processor))
+    features, dimension = _outputs(described, settings)
     return VisionModel(described.kind, digest, settings, features, dimension, files)
 
 

@@ -63,8 +63,8 @@ def model_files(setting: str, place: str, otherwise: str) -> ModelFiles:
     except OSError as error:
         raise ValueError(
             f"{called}: there is no such folder, and the hub gives nothing of that name ({_first_line(error)}). Where there "
-            f"is a network, `hf download {match['repository']} --local-dir FOLDER` fetches it; set {setting} to the folder, "
-            f"or {otherwise}"
+            f"is a network, `hf download {match['repository']} --include '*.json' --include '*.safetensors' --local-dir "
+            f"FOLDER` fetches it; set {setting} to the folder, or {otherwise}"
         ) from error
 
 
