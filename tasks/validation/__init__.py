@@ -5,7 +5,7 @@ knows coalitions as bool[m, n] over contributors and values as float64[m], signe
 
     which coalitions are retrained   coalitions, counterfactual
     what is compared                 baselines, gradients (with projection), papers_estimator, surrogate (with trees)
-    how it is judged                 fidelity, lds, exact; correlation for the intervals
+    how it is judged                 fidelity, lds (with replicates), exact; correlation for the intervals
 
 Whatever has one row an image comes with the images' digests and is matched with `ownership` before it is used.
 """

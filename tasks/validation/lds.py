@@ -83,7 +83,7 @@ def linear_datamodeling_score(
     """LDS of one method's credits.
 
     coalitions: bool[m, n], retrained; values: float[m] of them, more is better. credits: float[n].
-    replicates: float[b, n], the method's credits from b bootstrap resamples of the study's evaluations.
+    replicates: float[b, n], the method's credits from b resamples of the study's evaluations (`replicates`).
 
     Over coalitions it is the percentile bootstrap. Replicates carry the study's noise twice, so their scores lie lower
     than the score itself; only their spread is used: artanh of the scores is moved to lie around that of the value. On
