@@ -95,18 +95,26 @@ class StatisticsRecord(Record):
     sha256: Digest
 
 
+class LatentsRecord(Record):
+    """Images as an autoencoder encodes them."""
+
+    sha256: Digest
+
+
 R = TypeVar("R", bound=Record)
 _FOLDER: dict[type[Record], str] = {
     ModelRecord: "models",
     SamplesRecord: "samples",
     ScoreRecord: "scores",
     StatisticsRecord: "statistics",
+    LatentsRecord: "latents",
 }
 _KINDS: dict[type[Record], tuple[str, ...]] = {  # of the specifications that are kept there
     ModelRecord: ("reference", "pruned", "model"),
     SamplesRecord: ("samples",),
     ScoreRecord: ("score",),
     StatisticsRecord: ("statistics",),
+    LatentsRecord: ("latents",),
 }
 
 

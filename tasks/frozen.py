@@ -72,13 +72,16 @@ class Frozen:
     @property
     def real(self) -> RealImages:
         """As reference statistics take them."""
-        return RealImages(self.train, self.heldout, tuple(self.recipe.spec["heldout"]))
+        digests = tuple(self.recipe.spec["heldout"])
+        return RealImages(self.train, self.heldout, digests, heldout_prompts=self.heldout_prompts)
 
     @property
     def everybody(self) -> TrainingData:
         """As training takes them: each weighs the sum of its owners' shares."""
         digests, weights = zip(*self.recipe.spec["train"], strict=True)
-        return TrainingData(torch.from_numpy(self.train), digests, np.array(weights, dtype=np.float64))
+        return TrainingData(
+            torch.from_numpy(self.train), digests, np.array(weights, dtype=np.float64), self.train_prompts
+        )
 
 
 @dataclass(frozen=True, eq=False)

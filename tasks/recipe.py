@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.digest import digest_of
+from tasks.families import family_of
 from tasks.model.train import TrainRecipe
-from tasks.model.unet import unet_config
 from tasks.partition import Partition
 from tasks.study import CoalitionSpec, ModelSpec, PruningSpec, SamplingSpec, Study
 
@@ -27,6 +27,8 @@ from tasks.study import CoalitionSpec, ModelSpec, PruningSpec, SamplingSpec, Stu
 PREPROCESSING = 1  # decoded, scaled down by partition's filter, RGB over white
 TRAINING = 1  # tasks.model.train, with its random numbers
 SAMPLING = 1  # tasks.model.sample
+# What was not there from the beginning enters a digest only where it is not as it always was.
+_USUAL = {"decay": "cosine", "weight_decay": 0.0, "precision": "fp32"}
 VERSIONS = {"preprocessing": PREPROCESSING, "training": TRAINING, "sampling": SAMPLING}
 
 
@@ -57,21 +59,14 @@ def data_recipe(partition: Partition, resolution: int) -> Recipe:
     )
 
 
-def reference_recipe(model: ModelSpec, data: Recipe, pretrained_sha256: Mapping[str, str] | None) -> Recipe:
-    """The reference: a network trained on `data`, or given. `pretrained_sha256` holds the digests of the given files."""
-    if pretrained_sha256 is not None and model.pretrained_is == "reference":
+def reference_recipe(model: ModelSpec, data: Recipe, given_sha256: Mapping[str, str] | None) -> Recipe:
+    """The reference: a network trained on `data`, or given. `given_sha256`: `Family.given` of the study's family."""
+    family = family_of(model)
+    start = family.start(given_sha256)
+    if given_sha256 is not None and not family.trains:
         # Its images are not in it, so the form they are brought to for everything after it stands here.
         form = {"preprocessing": data.spec["preprocessing"], "resolution": data.spec["resolution"]}
-        return Recipe("reference", {"pretrained": dict(pretrained_sha256), **form})
-    start: dict[str, Any] = (
-        {"pretrained": dict(pretrained_sha256)}
-        if pretrained_sha256 is not None
-        else {
-            "network": network_config(model),
-            "noise_steps": model.noise_steps,
-            "beta_schedule": model.beta_schedule,
-        }
-    )
+        return Recipe("reference", {**start, **form})
     training = training_spec(reference_training(model))
     return Recipe("reference", {**start, "images": _training_images(data), "training": training})
 
@@ -97,7 +92,7 @@ def model_recipe(pruned: Recipe, fingerprints: Iterable[str], study: Study, seed
     if members:
         training = training_spec(coalition_training(study, seed))
         how: dict[str, Any] = {"start": "pruned" if study.coalition.mode == "finetune" else "random", **training}
-    elif study.coalition.baseline == "base":
+    elif family_of(study.model).baseline(study) == "base":
         how = {"start": "base"}
     else:
         how = {"start": "random", "seed": seed}
@@ -108,13 +103,17 @@ def samples_recipe(model: Recipe, study: Study, seed: int) -> Recipe:
     """Images drawn from one model. `seed` is the coalition's: a repeat under another seed draws other noise too. The
     batch size is left out: each image has its own noise."""
     sampling: SamplingSpec = study.sampling
-    spec = {
+    spec: dict[str, Any] = {
         "version": SAMPLING,
         "sampler": sampling.sampler,
         "steps": sampling.steps,
         "images": sampling.images,
         "seed": sampling.seed + seed - study.coalition.seed,
     }
+    if family_of(study.model).takes_prompts:
+        spec |= {"prompts": list(sampling.prompts), "guidance": sampling.guidance}
+    if study.model.precision != "fp32":
+        spec["precision"] = study.model.precision
     return Recipe("samples", {"model": model.key, **spec})
 
 
@@ -128,21 +127,14 @@ def _training_images(data: Recipe) -> str:
     return digest_of("training-images", [data.spec["preprocessing"], data.spec["resolution"], data.spec["train"]])
 
 
-def network_config(model: ModelSpec) -> dict[str, Any]:
-    """Arguments of the reference network."""
-    return unet_config(
-        model.resolution, model.channels, model.layers_per_block, model.attention_levels, model.norm_groups
-    )
-
-
 def reference_training(model: ModelSpec) -> TrainRecipe:
     """How the reference is trained."""
-    return TrainRecipe(model.train_steps, model.batch_size, model.learning_rate, model.ema_decay, model.seed)
+    return _training(model, model.train_steps, model.batch_size, model.learning_rate, model.seed)
 
 
 def recovery_training(pruning: PruningSpec, model: ModelSpec) -> TrainRecipe:
     """How the pruned network is recovered, on everybody's data."""
-    return TrainRecipe(pruning.recovery_steps, model.batch_size, pruning.learning_rate, model.ema_decay, model.seed)
+    return _training(model, pruning.recovery_steps, model.batch_size, pruning.learning_rate, model.seed)
 
 
 def coalition_training(study: Study, seed: int) -> TrainRecipe:
@@ -153,7 +145,20 @@ def coalition_training(study: Study, seed: int) -> TrainRecipe:
         steps, rate = coalition.retrain_steps, study.model.learning_rate
     else:
         steps, rate = coalition.steps, coalition.learning_rate
-    return TrainRecipe(steps, coalition.batch_size, rate, study.model.ema_decay, seed)
+    return _training(study.model, steps, coalition.batch_size, rate, seed)
+
+
+def _training(model: ModelSpec, steps: int, batch_size: int, learning_rate: float, seed: int) -> TrainRecipe:
+    return TrainRecipe(
+        steps,
+        batch_size,
+        learning_rate,
+        model.ema_decay,
+        seed,
+        decay=model.learning_rate_decay,
+        weight_decay=model.weight_decay,
+        precision=model.precision,
+    )
 
 
 def training_spec(recipe: TrainRecipe) -> dict[str, Any]:
@@ -166,4 +171,5 @@ def training_spec(recipe: TrainRecipe) -> dict[str, Any]:
         "ema_decay": round(recipe.bounded_ema_decay, 12),  # the last bits of a power differ between libraries
         "warmup": recipe.warmup,
         "seed": recipe.seed,
+        **{name: getattr(recipe, name) for name, usual in _USUAL.items() if getattr(recipe, name) != usual},
     }

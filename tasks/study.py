@@ -8,7 +8,7 @@ Lengths of training are in gradient steps, never in epochs over the data, so tha
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -53,15 +53,33 @@ class DataSpec(Section):
 
 
 class ModelSpec(Section):
-    """The reference model: a DDPM trained on everybody's data, or a diffusers pipeline that exists already."""
+    """The reference model: trained on everybody's data, or a diffusers pipeline that exists already."""
 
+    family: str = Field(
+        default="ddpm",
+        description="ddpm: U-Net on pixels. ldm: U-Net on the latents of an autoencoder. sd-lora: LoRA adapters on Stable "
+        "Diffusion, with prompts. Or your own as module:class.",
+    )
     pretrained: str | None = Field(
-        default=None, description="Path or hub id of a diffusers DDPM pipeline; empty means: train one."
+        default=None,
+        description="Path or hub id of a diffusers pipeline of the family; empty means: train one. sd-lora: the base that "
+        "adapters are trained on.",
     )
     pretrained_is: Literal["reference", "base"] = Field(
         default="reference",
         description="reference: trained on everybody's images already, used as it is. base: never saw them, and is "
-        "trained on them for train_steps first.",
+        "trained on them for train_steps first. sd-lora: always base.",
+    )
+    autoencoder: str | None = Field(
+        default=None,
+        description="ldm: path or hub id of a diffusers VQModel or AutoencoderKL, which is used as it is.",
+    )
+    lora_rank: int = Field(default=8, ge=1, le=1024, description="sd-lora: rank of the adapters.")
+    lora_alpha: float | None = Field(
+        default=None, gt=0, description="sd-lora: adapters are scaled by alpha / rank; empty means alpha = rank."
+    )
+    lora_targets: list[str] = Field(
+        default=["to_q", "to_k", "to_v", "to_out.0"], min_length=1, description="sd-lora: layers that get adapters."
     )
     resolution: int = Field(default=16, ge=8, le=1024, description="Side of the square images, in pixels.")
     channels: list[int] = Field(default=[16, 32, 64], min_length=1, description="Channels of each level of the U-Net.")
@@ -69,21 +87,32 @@ class ModelSpec(Section):
     attention_levels: list[int] = Field(default=[], description="Levels that have self-attention, 0 is the finest.")
     norm_groups: int = Field(default=8, ge=1, description="Groups of the group normalisation; divides all channels.")
     noise_steps: int = Field(default=1000, ge=10, le=10000, description="Diffusion timesteps T.")
-    beta_schedule: Literal["linear", "squaredcos_cap_v2"] = Field(
+    beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = Field(
         default="squaredcos_cap_v2", description="Noise schedule of DDPMScheduler."
     )
     train_steps: int = Field(default=1500, ge=1, description="Gradient steps of the reference training.")
     batch_size: int = Field(default=64, ge=1, description="Images in a batch.")
-    learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate, with warm-up and cosine decay.")
+    learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate of the reference training.")
+    learning_rate_decay: Literal["cosine", "constant"] = Field(
+        default="cosine",
+        description="After a short warm-up the learning rate falls to zero, or stays; of all trainings.",
+    )
+    weight_decay: float = Field(default=0, ge=0, lt=1, description="Weight decay of AdamW, in all trainings.")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="Of the forward passes of training and drawing; bf16 or fp16 are for cards."
+    )
     ema_decay: float = Field(default=0.995, ge=0, lt=1, description="Decay of the weights' moving average.")
     seed: int = Field(default=0, ge=0, description="Seed of initial weights, batches and noise.")
+    options: dict[str, Any] = Field(default={}, description="Settings of a family of your own; ours have none here.")
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> ModelSpec:
+        if self.family not in ("ddpm", "ldm"):
+            return self
         bad = [c for c in self.channels if c % self.norm_groups]
         if bad:
             raise ValueError(f"model.channels {bad} are not divisible by model.norm_groups {self.norm_groups}")
-        if self.resolution % 2 ** (len(self.channels) - 1):
+        if self.family == "ddpm" and self.resolution % 2 ** (len(self.channels) - 1):
             raise ValueError(
                 f"model.resolution {self.resolution} cannot be halved {len(self.channels) - 1} times; "
                 "use fewer levels in model.channels or another resolution"
@@ -155,6 +184,12 @@ class SamplingSpec(Section):
         default=64, ge=1, description="Images sampled at a time; changes memory, and results only by rounding."
     )
     seed: int = Field(default=0, ge=0, description="Seed of the starting noise of image number 0, 1, 2, …")
+    prompts: list[str] = Field(
+        default=[], description="sd-lora: what images are drawn for; image number i takes prompt i modulo their number."
+    )
+    guidance: float = Field(
+        default=7.5, ge=0, le=50, description="sd-lora: scale of classifier-free guidance; 1 means none."
+    )
 
 
 class PropertiesSpec(Section):
@@ -219,6 +254,11 @@ class ExecutionSpec(Section):
         ge=0,
         description="Fine-tuned weights up to this size are kept, so that later properties need no new training.",
     )
+    gradient_checkpointing: bool = Field(
+        default=False, description="Compute activations twice, so that large models fit a card's memory."
+    )
+    channels_last: bool = Field(default=False, description="On a card: keep images channels last in memory.")
+    compile: bool = Field(default=False, description="On a card: compile the network first; pays in long trainings.")
     checkpoint_seconds: float = Field(default=20, gt=0, description="How often the reference training is saved.")
     deployment: str = Field(
         default="gpu",
@@ -262,17 +302,18 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Study:
-        if self.coalition.baseline == "base":
+        own = self.model.family not in ("ddpm", "ldm")  # other families check for themselves (Family.check)
+        if self.coalition.baseline == "base" and not own:
             if self.model.pretrained is None or self.model.pretrained_is != "base":
                 raise ValueError("coalition.baseline 'base' needs model.pretrained with model.pretrained_is 'base'")
             if self.pruning.ratio > 0:
                 # A base cut to the reference's shape and never recovered is a broken model, not a baseline.
                 raise ValueError("coalition.baseline 'base' needs pruning.ratio 0; use 'untrained' with pruning")
-        if self.model.pretrained is None and self.sampling.steps > self.model.noise_steps:
+        if not own and self.model.pretrained is None and self.sampling.steps > self.model.noise_steps:
             raise ValueError(
                 f"sampling.steps {self.sampling.steps} are more than the model's noise steps {self.model.noise_steps}"
             )
-        if self.model.pretrained is None and self.properties.heldout_timesteps > self.model.noise_steps:
+        if not own and self.model.pretrained is None and self.properties.heldout_timesteps > self.model.noise_steps:
             raise ValueError(
                 f"properties.heldout_timesteps {self.properties.heldout_timesteps} are more than the model's noise "
                 f"steps {self.model.noise_steps}"

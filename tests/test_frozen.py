@@ -25,7 +25,7 @@ def test_frozen_images_train_and_measure_as_todays_do(tmp_path: Path) -> None:
     for one, other in ((there, here), (here, there)):
         assert one.everybody.digests == other.everybody.digests == PEOPLE.train_digests
         assert np.array_equal(one.everybody.weights, PEOPLE.ownership.sum(axis=1))
-        assert np.array_equal(one.everybody.pixels.numpy(), PEOPLE.train_pixels)
+        assert np.array_equal(one.everybody.inputs.numpy(), PEOPLE.train_pixels)
         assert one.real.heldout_digests == PEOPLE.heldout_digests
 
 

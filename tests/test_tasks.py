@@ -26,7 +26,7 @@ EVERY_TASK = every_task()
 
 def test_tasks_are_found_in_every_step() -> None:
     steps = {name.split(".")[1] for name in EVERY_TASK}
-    assert {"partition", "model", "plan", "evaluate", "estimate", "publish"} <= steps
+    assert {"partition", "reference", "plan", "evaluate", "estimate", "publish"} <= steps
 
 
 @pytest.mark.parametrize("name", sorted(EVERY_TASK))

@@ -13,10 +13,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
-from diffusers import UNet2DModel
 
 from infra.digest import sha256
 from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
@@ -24,11 +24,14 @@ from infra.provenance import now, provenance
 from infra.store import Store
 from tasks.evaluate import weights
 from tasks.evaluate.jobs import Job, Outcome, Setting
-from tasks.model.pipeline import load_pipeline
+from tasks.families import family_of
+from tasks.families.stored import prepared
+from tasks.model.model import Model, ModelDenoiser
 from tasks.model.sample import sample
+from tasks.model.speed import prepare_for_training
 from tasks.model.threads import device_of, one_thread
 from tasks.model.train import Diverged, TrainingData, train
-from tasks.model.unet import UNetDenoiser, reset_weights
+from tasks.partition.prompts import prompts_of
 from tasks.progress import Ticker
 from tasks.properties import Samples, resolve_property
 from tasks.recipe import coalition_training
@@ -47,7 +50,8 @@ class Evaluator:
         self.ledger = Ledger(self.store)
         self.device = device_of(setting.study.execution.device, index)
         self._pruned: PrunedModel | None = None
-        self._data: tuple[torch.Tensor, np.ndarray] | None = None
+        self.family = family_of(setting.study.model)
+        self._data: TrainingData | None = None
         self._statistics: dict[str, dict[str, np.ndarray]] = {}
 
     def evaluate(self, job: Job, say: Say) -> Outcome:
@@ -63,18 +67,20 @@ class Evaluator:
     def pruned(self) -> PrunedModel:
         """The model every coalition starts from."""
         if self._pruned is None:
-            self._pruned = load_pruned(self.setting.pruned_key, self.store)
+            self._pruned = load_pruned(self.setting.study, self.setting.pruned_key, self.store)
         return self._pruned
 
-    def training_data(self, members: tuple[int, ...]) -> TrainingData:
-        """The training images with the sum of the members' shares as weights."""
+    def training_data(self, members: tuple[int, ...], model: Model) -> TrainingData:
+        """The training images, as `model` takes them, with the sum of the members' shares as weights."""
+        ownership = np.asarray(self.setting.ownership)
         if self._data is None:
             digest = self.setting.data_sha256
             arrays = self.store.load_arrays(f"data/{digest}.safetensors", digest)
-            self._data = torch.from_numpy(arrays["train_pixels"]), np.asarray(self.setting.ownership)
-        pixels, ownership = self._data
-        weights = ownership[:, list(members)].sum(axis=1)
-        return TrainingData(pixels, self.setting.train_digests, weights)
+            pixels, digests = torch.from_numpy(arrays["train_pixels"]), self.setting.train_digests
+            prompts = prompts_of(arrays, "train") if self.family.takes_prompts else ()
+            everybody = TrainingData(pixels, digests, ownership.sum(axis=1), prompts)
+            self._data = prepared(everybody, model, self.store)
+        return replace(self._data, weights=ownership[:, list(members)].sum(axis=1))
 
     def statistics(self, name: str) -> dict[str, np.ndarray]:
         """The reference statistics of a property, as frozen in this epoch."""
@@ -94,7 +100,7 @@ class _Evaluation:
         self.study = evaluator.setting.study
         self.seconds = dict.fromkeys(("load", "fine_tune", "sample", "score"), 0.0)
         self.trained = self.sampled = False
-        self._unet: UNet2DModel | None = None
+        self._model: Model | None = None
 
     def run(self) -> Outcome:
         ledger = self.evaluator.ledger
@@ -102,7 +108,7 @@ class _Evaluation:
         missing = [name for name, record in known.items() if record is None]
         records = {name: record for name, record in known.items() if record is not None}
         failures: dict[str, str] = {}
-        subjects: dict[str, Samples | UNetDenoiser] = {}
+        subjects: dict[str, Samples | ModelDenoiser] = {}
         try:
             for name in missing:
                 needs = resolve_property(name, self.study.properties).needs
@@ -124,44 +130,44 @@ class _Evaluation:
             scored=len(missing),
         )
 
-    def _denoiser(self) -> UNetDenoiser:
-        return UNetDenoiser(self._network(), self.evaluator.pruned.schedule)
+    def _denoiser(self) -> ModelDenoiser:
+        return ModelDenoiser(self._realised())
 
-    def _network(self) -> UNet2DModel:
-        """The coalition's network, from the store or trained now."""
-        if self._unet is not None:
-            return self._unet
+    def _realised(self) -> Model:
+        """The coalition's model, from the store or trained now."""
+        if self._model is not None:
+            return self._model
         recipe, store = self.job.model, self.evaluator.store
         known = self.evaluator.ledger.get(ModelRecord, recipe.key)
         if known is not None and known.failure is not None:
             raise Diverged(known.failure)
         if known is not None and known.sha256 is not None:
             with self._timed("load"), contextlib.suppress(FileNotFoundError):  # not kept, or tidied away since
-                unet = self.evaluator.pruned.network(with_weights=False)
-                weights.load(unet, known.sha256, store)
-                self._unet = unet.to(self.evaluator.device).eval()
-        if self._unet is None:
-            self._unet = self._train()
-        return self._unet
+                model = self.evaluator.pruned.model(with_weights=False)
+                weights.load(model, known.sha256, store)
+                self._model = model.to(self.evaluator.device)
+        if self._model is None:
+            self._model = self._train()
+        return self._model
 
-    def _train(self) -> UNet2DModel:
+    def _train(self) -> Model:
         how, members = self.job.model.spec["how"], self.job.members
         with self._timed("load"):
-            unet = self.evaluator.pruned.network(with_weights=how["start"] == "pruned")
+            model = self.evaluator.pruned.model(with_weights=how["start"] == "pruned")
             if how["start"] == "random":
-                reset_weights(unet, self.job.seed)
+                model.reset(self.job.seed)
             elif how["start"] == "base":
-                base, _ = load_pipeline(str(self.study.model.pretrained), self.study.model.resolution)
-                unet.load_state_dict(base.state_dict())  # ratio 0: the shapes are the base's own
+                self.evaluator.family.to_base(model)
         started, failure = time.monotonic(), None
         with self._timed("fine_tune"):
             if members:
                 recipe = coalition_training(self.study, self.job.seed)
-                data = self.evaluator.training_data(members)
+                model.to(self.evaluator.device)
+                data = self.evaluator.training_data(members, model)
+                prepare_for_training(model, self.study.execution)
                 try:
                     losses = train(
-                        unet,
-                        self.evaluator.pruned.schedule,
+                        model,
                         data,
                         recipe,
                         device=self.evaluator.device,
@@ -177,13 +183,13 @@ class _Evaluation:
                         f"loss {sum(losses[:tenth]) / tenth:.4f} to {sum(losses[-tenth:]) / tenth:.4f}"
                     )
         self.trained = True
-        self._record_model(unet, time.monotonic() - started, failure)
+        self._record_model(model, time.monotonic() - started, failure)
         if failure is not None:
             raise Diverged(failure)
-        return unet.to(self.evaluator.device).eval()
+        return model.to(self.evaluator.device)
 
-    def _record_model(self, unet: UNet2DModel, seconds: float, failure: str | None) -> None:
-        trained = weights.pack(unet)
+    def _record_model(self, model: Model, seconds: float, failure: str | None) -> None:
+        trained = weights.pack(model)
         if failure is None:
             weights.save(trained, self.evaluator.store)  # to be kept or not: what is recorded must not be made again
         weights.record(
@@ -216,19 +222,21 @@ class _Evaluation:
     def _sample(self) -> np.ndarray:
         recipe, store, sampling = self.job.samples, self.evaluator.store, self.study.sampling
         assert recipe is not None
-        unet = self._network()
+        model = self._realised()
         started, failure, digest = time.monotonic(), None, None
         images = np.empty(0, dtype=np.uint8)
         with self._timed("sample"):
             try:
                 images = sample(
-                    unet,
-                    self.evaluator.pruned.schedule,
+                    model,
                     sampler=sampling.sampler,
                     steps=sampling.steps,
                     images=sampling.images,
                     batch_size=sampling.batch_size,
                     seed=recipe.spec["seed"],
+                    prompts=recipe.spec.get("prompts", ()),
+                    guidance=recipe.spec.get("guidance", 1.0),
+                    precision=recipe.spec.get("precision", "fp32"),
                     device=self.evaluator.device,
                     progress=Ticker(self.say, "drawing images", SAY_EVERY, end=False),
                 )
@@ -254,7 +262,7 @@ class _Evaluation:
             raise Diverged(failure)
         return images
 
-    def _score(self, name: str, subject: Samples | UNetDenoiser) -> ScoreRecord:
+    def _score(self, name: str, subject: Samples | ModelDenoiser) -> ScoreRecord:
         recipe, started, value, failure = self.job.scores[name], time.monotonic(), None, None
         wanted = resolve_property(name, self.study.properties)
         if wanted.identity() != recipe.spec["property"]:

@@ -10,28 +10,28 @@ A record's `kept` says what the study wanted. Whether weights are there, only th
 
 from __future__ import annotations
 
-import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from infra.digest import sha256
 from infra.ledger import Ledger, LedgerConflict, ModelRecord
 from infra.store import Store
+from tasks.model.model import Model
 
 
-def pack(unet: torch.nn.Module) -> bytes:
-    """A network's weights as safetensors."""
-    return save_tensors({name: tensor.contiguous().cpu() for name, tensor in unet.state_dict().items()})
+def pack(model: Model) -> bytes:
+    """A model's weights as safetensors."""
+    return save_tensors({name: tensor.contiguous() for name, tensor in model.weights().items()})
 
 
-def load(unet: torch.nn.Module, digest: str, store: Store) -> None:
-    """Fill a network with the weights of that sha256.
+def load(model: Model, digest: str, store: Store) -> None:
+    """Fill a model with the weights of that sha256.
 
     Raises:
         FileNotFoundError: if they are not there.
         StoreError: if they are damaged.
     """
-    unet.load_state_dict(load_tensors(store.read(_key(digest), digest)))
+    model.load_weights(load_tensors(store.read(_key(digest), digest)))
 
 
 def save(weights: bytes, store: Store) -> None:

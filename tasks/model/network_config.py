@@ -20,7 +20,7 @@ _Width = Annotated[int, Field(ge=1, le=16384)]
 
 
 class NetworkConfig(BaseModel):
-    """Unconditional U-Nets that predict RGB noise. Defaults are those of `UNet2DModel`.
+    """Unconditional U-Nets that predict the noise of images or latents. Defaults are those of `UNet2DModel`.
 
     Dropout must be 0: its random numbers come from torch's global state and could not be common to coalitions.
     """
@@ -28,8 +28,8 @@ class NetworkConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     sample_size: Annotated[int, Field(ge=1, le=4096)]
-    in_channels: Literal[3] = 3
-    out_channels: Literal[3] = 3
+    in_channels: Annotated[int, Field(ge=1, le=64)] = 3
+    out_channels: Annotated[int, Field(ge=1, le=64)] = 3
     center_input_sample: bool = False
     time_embedding_type: Literal["positional"] = "positional"
     time_embedding_dim: _Width | None = None
@@ -61,6 +61,8 @@ class NetworkConfig(BaseModel):
         levels = {len(self.block_out_channels), len(self.down_block_types), len(self.up_block_types)}
         if len(levels) > 1:
             raise ValueError("block_out_channels, down_block_types and up_block_types differ in length")
+        if self.in_channels != self.out_channels:
+            raise ValueError("in_channels and out_channels differ: noise has the channels of what it is added to")
         if any(c % self.norm_num_groups for c in self.block_out_channels):
             raise ValueError("block_out_channels are not divisible by norm_num_groups")
         if self.attention_head_dim is not None and any(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
-from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+from diffusers import DDPMPipeline, DDPMScheduler, DiffusionPipeline, UNet2DModel
 
-from infra.digest import sha256
 from tasks.model.network_config import checked_config, checked_schedule
+from tasks.model.parts import PipelineError, digests_of_folder, read_json
 
-
-class PipelineError(ValueError):
-    """A given pipeline cannot serve as the reference; the message says why and what to do."""
+__all__ = [
+    "PipelineError",
+    "load_pipeline",
+    "load_unet",
+    "pipeline_digests",
+    "pipeline_folder",
+    "plain_config",
+    "save_pipeline",
+]
 
 
 def load_pipeline(name_or_path: str, resolution: int) -> tuple[UNet2DModel, DDPMScheduler]:
@@ -24,24 +30,36 @@ def load_pipeline(name_or_path: str, resolution: int) -> tuple[UNet2DModel, DDPM
     Raises:
         PipelineError: if it is not there, not a DDPM of RGB images at this resolution, or does not predict noise.
     """
-    folder, name = _folder(name_or_path), f"model.pretrained '{name_or_path}'"
+    folder, name = pipeline_folder(name_or_path, DDPMPipeline), f"model.pretrained '{name_or_path}'"
+    index = folder / "model_index.json"
+    parts = {key for key in read_json(index) if not key.startswith("_")} if index.is_file() else set()
+    if parts != {"unet", "scheduler"}:
+        raise PipelineError(f"{name} is a pipeline of {sorted(parts)}; only one of scheduler and unet is supported")
+    unet, schedule = load_unet(folder, name)
+    if (channels := unet.config["in_channels"]) != 3:
+        raise PipelineError(f"{name} makes images of {channels} channels; RGB has 3")
+    side = unet.config["sample_size"]
+    if side != resolution:
+        raise PipelineError(
+            f"{name} makes {side} x {side} images; the study asks for {resolution}: set model.resolution to {side}"
+        )
+    return unet, schedule
+
+
+def load_unet(folder: Path, name: str) -> tuple[UNet2DModel, DDPMScheduler]:
+    """Network and noise schedule of a pipeline's folder; `name` stands for it in messages.
+
+    Raises:
+        PipelineError: as `load_pipeline`.
+    """
     try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-        parts = {key for key in index if not key.startswith("_")} if isinstance(index, dict) else {"?"}
-        if parts != {"unet", "scheduler"}:
-            raise PipelineError(f"{name} is a pipeline of {sorted(parts)}; only one of scheduler and unet is supported")
         # Older pipelines on the hub keep both parts in the folder itself.
         unet_folder, schedule_folder = (folder / p if (folder / p).is_dir() else folder for p in ("unet", "scheduler"))
         config = UNet2DModel.load_config(unet_folder)
         kind = config.get("_class_name", "UNet2DModel")
         if kind != "UNet2DModel":
             raise PipelineError(f"{name} has a {kind}, not a UNet2DModel")
-        arguments = checked_config({**config, "dropout": 0.0})
-        side = arguments["sample_size"]
-        if side != resolution:
-            raise PipelineError(
-                f"{name} makes {side} x {side} images; the study asks for {resolution}: set model.resolution to {side}"
-            )
+        checked_config({**config, "dropout": 0.0})
         schedule = checked_schedule(DDPMScheduler.load_config(schedule_folder))
         unet, report = UNet2DModel.from_pretrained(
             unet_folder, use_safetensors=True, low_cpu_mem_usage=False, output_loading_info=True, dropout=0.0
@@ -49,9 +67,7 @@ def load_pipeline(name_or_path: str, resolution: int) -> tuple[UNet2DModel, DDPM
     except PipelineError:
         raise
     except (OSError, ValueError, RuntimeError) as error:
-        raise PipelineError(
-            f"{name} could not be loaded as a DDPM pipeline with safetensors weights: {error}"
-        ) from error
+        raise PipelineError(f"{name} could not be loaded as a pipeline with safetensors weights: {error}") from error
     wrong = [*report["missing_keys"], *report["unexpected_keys"]]
     if wrong:
         raise PipelineError(f"{name} has weights that do not fit its config, such as '{wrong[0]}'")
@@ -64,25 +80,37 @@ def save_pipeline(unet: UNet2DModel, schedule: DDPMScheduler, folder: Path) -> N
     DDPMPipeline(unet=unet.cpu(), scheduler=schedule).save_pretrained(folder, safe_serialization=True)
 
 
-def pipeline_digests(name_or_path: str) -> dict[str, str]:
+def pipeline_digests(name_or_path: str, kind: type[DiffusionPipeline] = DDPMPipeline) -> dict[str, str]:
     """sha256 of every weights and config file of a given pipeline, by relative name: its identity in a recipe.
 
     Raises:
         PipelineError: if it cannot be found.
     """
-    folder = _folder(name_or_path)
-    files = sorted(p for p in folder.rglob("*") if p.suffix in {".safetensors", ".json"} and p.is_file())
-    if not any(p.suffix == ".safetensors" for p in files):
+    files = {
+        name: digest
+        for name, digest in digests_of_folder(pipeline_folder(name_or_path, kind)).items()
+        if not name.endswith(".txt")
+    }
+    if not any(name.endswith(".safetensors") for name in files):
         raise PipelineError(f"model.pretrained '{name_or_path}' holds no safetensors weights")
-    return {p.relative_to(folder).as_posix(): sha256(p.read_bytes()) for p in files}
+    return files
 
 
-def _folder(name_or_path: str) -> Path:
-    """The folder itself, or the hub's pipeline brought into diffusers' cache."""
+def pipeline_folder(name_or_path: str, kind: type[DiffusionPipeline]) -> Path:
+    """The folder itself, or the hub's pipeline brought into diffusers' cache.
+
+    Raises:
+        PipelineError: if it is neither.
+    """
     folder = Path(name_or_path)
     if folder.is_dir():
         return folder
     try:
-        return Path(DDPMPipeline.download(name_or_path, use_safetensors=True))
+        return Path(kind.download(name_or_path, use_safetensors=True))
     except (OSError, ValueError) as error:
         raise PipelineError(f"model.pretrained '{name_or_path}' is neither a folder nor on the hub: {error}") from error
+
+
+def plain_config(schedule: DDPMScheduler) -> dict[str, Any]:
+    """A noise schedule's settings as JSON."""
+    return {k: v for k, v in schedule.config.items() if not k.startswith("_") and v is not None}

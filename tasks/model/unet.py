@@ -1,4 +1,4 @@
-"""The denoising network: built from the study's numbers, reset to random weights, wrapped for scoring."""
+"""The denoising U-Net: built from the study's numbers, reset to random weights; and the spaces of its images."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from tasks.model.randomness import mix
 
 
 def unet_config(
-    resolution: int, channels: list[int], layers_per_block: int, attention_levels: list[int], norm_groups: int
+    resolution: int,
+    channels: list[int],
+    layers_per_block: int,
+    attention_levels: list[int],
+    norm_groups: int,
+    image_channels: int = 3,
 ) -> dict[str, Any]:
-    """Arguments of `UNet2DModel` for RGB images of side `resolution`; JSON-able."""
+    """Arguments of `UNet2DModel` for images, or latents, of side `resolution`; JSON-able."""
     levels = len(channels)
     attention = [level in attention_levels for level in range(levels)]
     return {
         "sample_size": resolution,
-        "in_channels": 3,
-        "out_channels": 3,
+        "in_channels": image_channels,
+        "out_channels": image_channels,
         "layers_per_block": layers_per_block,
         "block_out_channels": list(channels),
         "down_block_types": ["AttnDownBlock2D" if a else "DownBlock2D" for a in attention],
@@ -69,20 +74,6 @@ def to_pixels(images: torch.Tensor) -> torch.Tensor:
     return ((images.clamp(-1, 1) + 1.0) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def noise_schedule(noise_steps: int, beta_schedule: str) -> DDPMScheduler:
-    """The forward process; predicts noise and clips samples, as in Ho et al. 2020."""
-    return DDPMScheduler(num_train_timesteps=noise_steps, beta_schedule=beta_schedule)
-
-
-class UNetDenoiser:
-    """A network with its noise schedule, as the properties that score weights see it."""
-
-    def __init__(self, unet: UNet2DModel, schedule: DDPMScheduler) -> None:
-        self.unet = unet.eval()
-        self.alphas_cumprod: torch.Tensor = schedule.alphas_cumprod  # float32[T]
-
-    @torch.no_grad()
-    def predict_noise(self, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """noisy float32[b, 3, r, r], timesteps int64[b] -> predicted noise float32[b, 3, r, r], where `noisy` is."""
-        device = next(self.unet.parameters()).device
-        return self.unet(noisy.to(device), timesteps.to(device)).sample.float().to(noisy.device)
+def noise_schedule(noise_steps: int, beta_schedule: str, clip: bool = True) -> DDPMScheduler:
+    """The forward process; predicts noise. Samples of pixels are clipped, as in Ho et al. 2020; latents have no bounds."""
+    return DDPMScheduler(num_train_timesteps=noise_steps, beta_schedule=beta_schedule, clip_sample=clip)

@@ -11,6 +11,7 @@ from prefect.logging import get_run_logger
 from infra.opt_outs import opted_out
 from infra.settings import store_url
 from infra.store import Store
+from tasks.families import family_of
 from tasks.partition.partition import partition
 from tasks.partition.types import Partition
 from tasks.progress import Ticker
@@ -21,31 +22,31 @@ SHOWN = 3  # remarks of a kind that the log quotes
 
 
 @task(task_run_name="partition-{study.name}", cache_policy=NO_CACHE, persist_result=False)
-def partition_data(study: Study, store: Store, *, prompts: bool = False) -> tuple[Partition, Recipe, str]:
+def partition_data(study: Study, store: Store) -> tuple[Partition, Recipe, str]:
     """Read the images, find out whose they are, and put them in the store as the models will see them.
-
-    `prompts`: whether the study's model takes them.
 
     Returns:
         Who owns what, the recipe of the data, and the sha256 under which the pixels are in the store.
     """
-    parts = _read(study, store, prompts, "in the statement, by name")
+    parts = _read(study, store, "in the statement, by name")
     return parts, data_recipe(parts, study.model.resolution), store.save_named_by_content("data", parts.stored())
 
 
 @task(task_run_name="read-{study.name}", cache_policy=NO_CACHE, persist_result=False)
-def read_data(study: Study, *, prompts: bool = False) -> tuple[Partition, Recipe]:
+def read_data(study: Study) -> tuple[Partition, Recipe]:
     """The same, and nothing is stored."""
-    parts = _read(study, Store(store_url()), prompts, "among this run's artifacts")
+    parts = _read(study, Store(store_url()), "among this run's artifacts")
     return parts, data_recipe(parts, study.model.resolution)
 
 
-def _read(study: Study, store: Store, prompts: bool, listed: str) -> Partition:
+def _read(study: Study, store: Store, listed: str) -> Partition:
     log = get_run_logger()
+    family = family_of(study.model)
+    family.check(study)  # what the form asks for and the model cannot do is said before images are read
     parts = partition(
         study.data,
         study.model.resolution,
-        prompts=prompts,
+        prompts=family.takes_prompts,
         opted_out=opted_out(store),
         progress=Ticker(log.info, "reading images"),
     )

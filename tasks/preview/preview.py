@@ -16,8 +16,8 @@ from tasks.evaluate.statistics import (
     usable_property,
 )
 from tasks.evaluate.workers import workers_of
+from tasks.families import family_of
 from tasks.frozen import Epoch
-from tasks.model.pipeline import load_pipeline
 from tasks.partition import Partition
 from tasks.plan.chain import properties_of
 from tasks.plan.design import check_budget
@@ -66,7 +66,7 @@ def look_ahead(
     reference_there = reference_record is not None and reference_is_stored(reference_record, store)
     pruned_there = pruned_record is not None and pruned_is_stored(pruned_record, store)
     if study.model.pretrained is not None and not reference_there:
-        load_pipeline(str(study.model.pretrained), study.model.resolution)  # says now what is wrong with it
+        family_of(study.model).build()  # says now what is wrong with it
 
     extent = foresee(study, partition, pruned, statistics, ledger, earlier_contributors(store, study.name))
     properties = properties_of(study)
@@ -141,7 +141,7 @@ def _statistics(study: Study, epoch: Epoch, ledger: Ledger, say: Say) -> tuple[d
 def _reference(study: Study, recipe: Recipe, record: ModelRecord | None, there: bool, held: Held, device: str) -> Step:
     if there:
         return Step(IN_STORE)
-    if study.model.pretrained is not None and study.model.pretrained_is == "reference":
+    if not family_of(study.model).trains:
         return Step(f"is brought in from {study.model.pretrained}")
     start = "" if study.model.pretrained is None else f", from {study.model.pretrained}"
     again = "" if record is None else " again: it was removed from the store"

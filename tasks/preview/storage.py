@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import safetensors.numpy
-import torch
-from diffusers import UNet2DModel
 
 from infra.digest import sha256
 from infra.ledger import ModelRecord
 from infra.store import Store
-from tasks.model.pipeline import load_pipeline
+from tasks.families import family_of
 from tasks.partition import Partition
 from tasks.preview.types import Storage
-from tasks.recipe import network_config
 from tasks.reference.pruned import pruned_files
 from tasks.study import Study
 
@@ -35,7 +32,8 @@ def storage_of(
     """
     content = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in partition.stored().items()})
     side, limit = study.model.resolution, study.execution.keep_weights_below_mb * 2**20
-    network = None if reference_there and pruned is not None else _network_bytes(study)
+    # Four bytes for each number of the unpruned network.
+    network = None if reference_there and pruned is not None else 4 * family_of(study.model).parameters()
     if pruned is not None:
         weights = store.entries("pruned")[pruned_files(pruned)[0]].size
         kept: int | None = weights if weights < limit else 0
@@ -48,13 +46,3 @@ def storage_of(
         weights_exact=pruned is not None,
         samples=study.sampling.images * side * side * 3 if needs_images else 0,
     )
-
-
-def _network_bytes(study: Study) -> int:
-    """Of the unpruned network's weights: four for each number."""
-    if study.model.pretrained is not None:
-        network, _ = load_pipeline(study.model.pretrained, study.model.resolution)
-    else:
-        with torch.device("meta"):  # counted, not made
-            network = UNet2DModel(**network_config(study.model))
-    return 4 * sum(parameter.numel() for parameter in network.parameters())

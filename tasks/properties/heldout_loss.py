@@ -11,6 +11,7 @@ version is involved. So nothing is left of the usual noise of a denoising loss b
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from functools import partial
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
+from infra.digest import canonical_json
 from tasks.properties.registry import registered
 from tasks.properties.types import Denoiser, Property, RealImages, Statistics, take
 from tasks.study import PropertiesSpec
@@ -55,11 +57,16 @@ def _statistics(real: RealImages) -> Statistics:
         raise ValueError("held-out images must be distinct, a digest occurs twice")
     order = np.argsort(real.heldout_digests)
     digests = np.frombuffer(bytes.fromhex("".join(real.heldout_digests)), dtype=np.uint8).reshape(-1, 32)
-    return {"images": real.heldout[order], "digests": digests[order]}
+    found = {"images": real.heldout[order], "digests": digests[order]}
+    if real.heldout_prompts:
+        prompts = canonical_json([real.heldout_prompts[i] for i in order])
+        found["prompts"] = np.frombuffer(prompts, dtype=np.uint8)
+    return found
 
 
 def _score(levels: int, denoiser: Denoiser, statistics: Statistics) -> float:
     images, digests = take(statistics, "heldout_loss", "images", "digests")
+    prompts = json.loads(statistics["prompts"].tobytes()) if "prompts" in statistics else []
     signal = denoiser.alphas_cumprod
     timesteps = stratified_timesteps(len(signal), levels)
     pairs = [(image, int(t)) for t in timesteps for image in range(len(images))]
@@ -69,13 +76,14 @@ def _score(levels: int, denoiser: Denoiser, statistics: Statistics) -> float:
         for start in range(0, len(pairs), size):
             batch = pairs[start : start + size]
             pixels = np.stack([images[image] for image, _ in batch])
-            # The model's space: pixels 0..255 to [-1, 1], channels first.
-            clean = torch.from_numpy(pixels).to(signal.device).permute(0, 3, 1, 2).float() / 127.5 - 1  # [b, 3, r, r]
+            clean = denoiser.encode(torch.from_numpy(pixels)).to(signal.device)  # [b, C, h, w]
             drawn = fixed_noise([digests[image].tobytes() for image, _ in batch], [t for _, t in batch], clean[0].shape)
             noise = torch.from_numpy(drawn).to(signal.device)
             t = torch.tensor([t for _, t in batch], dtype=torch.int64, device=signal.device)
             a = signal[t].float().reshape(-1, 1, 1, 1)
-            predicted = denoiser.predict_noise(a.sqrt() * clean + (1 - a).sqrt() * noise, t)
+            noisy = a.sqrt() * clean + (1 - a).sqrt() * noise
+            told = [prompts[image] for image, _ in batch] if prompts else ()
+            predicted = denoiser.predict_noise(noisy, t, told)
             if predicted.shape != noise.shape:
                 raise ValueError(f"the model predicts noise of shape {list(predicted.shape)}, not {list(noise.shape)}")
             # A mean for each image in float64, so that batch borders do not show in the sum.

@@ -11,7 +11,7 @@ is always better. All checks that every property needs (shape, number of images,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -28,13 +28,15 @@ class RealImages:
     """The images reference statistics are computed from; frozen for an epoch.
 
     train: uint8 [m, r, r, 3]; heldout: uint8 [k, r, r, 3]; heldout_digests: k sha256 of the held-out images' pixels,
-    as 64 hex digits. `device` is where feature networks run; it is no part of the result.
+    as 64 hex digits; heldout_prompts: k of them, or none where the model takes none. `device` is where feature networks run;
+    it is no part of the result.
     """
 
     train: np.ndarray
     heldout: np.ndarray
     heldout_digests: tuple[str, ...]
     device: str = "cpu"
+    heldout_prompts: tuple[str, ...] = ()
     _features: dict[FeatureNetwork, Features] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +44,8 @@ class RealImages:
         check_pixels(self.heldout, "the held-out images", at_least=0)
         if len(self.heldout) != len(self.heldout_digests):
             raise ValueError(f"{len(self.heldout)} held-out images but {len(self.heldout_digests)} digests of them")
+        if self.heldout_prompts and len(self.heldout_prompts) != len(self.heldout):
+            raise ValueError(f"{len(self.heldout)} held-out images but {len(self.heldout_prompts)} prompts of them")
 
     def features(self, network: FeatureNetwork) -> Features:
         """Features of the training images; kept, so that several properties share one forward pass."""
@@ -76,8 +80,13 @@ class Denoiser(Protocol):
         """float32 [T], on the model's device: the share of signal (of variance) left at each timestep."""
         ...
 
-    def predict_noise(self, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """Noise predicted in float32 [b, 3, r, r] images, which are in [-1, 1] where clean, at int64 [b] timesteps."""
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """uint8 [b, r, r, 3] -> clean images float32 [b, C, h, w] in the model's own space: RGB in [-1, 1], or latents."""
+        ...
+
+    def predict_noise(self, noisy: torch.Tensor, timesteps: torch.Tensor, prompts: Sequence[str] = ()) -> torch.Tensor:
+        """Noise predicted in noisy float32 [b, C, h, w] at int64 [b] timesteps; prompts: b of them, for models that take
+        them."""
         ...
 
 

@@ -21,7 +21,7 @@ from tasks.study import Study
 # What is worth a new statement. How many coalitions are evaluated, where, and when an epoch ends is not: ask for one with
 # `attribute`. What of it makes evaluations unusable is not judged here but by their keys.
 _SETTINGS = ("data", "model", "pruning", "coalition", "sampling", "properties")
-_NOT_A_SETTING = {"data": ("url", "only", "date_column", "contributor_column", "maximum_megapixels")}
+_NOT_A_SETTING = {"data": ("url", "only", "date_column", "contributor_column", "prompt_column", "maximum_megapixels")}
 
 
 @dataclass(frozen=True)

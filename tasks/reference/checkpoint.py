@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler, UNet2DModel
 
 from infra.store import Store, StoreError
+from tasks.model.model import Model
 from tasks.model.threads import one_thread
 from tasks.model.train import Progress, TrainingData, TrainRecipe, TrainState, misfit, train
 
@@ -16,8 +16,7 @@ Say = Callable[[str], None]
 
 
 def train_resumable(
-    unet: UNet2DModel,
-    schedule: DDPMScheduler,
+    model: Model,
     data: TrainingData,
     recipe: TrainRecipe,
     *,
@@ -36,7 +35,7 @@ def train_resumable(
     """
     resume, why_not = load_checkpoint(store, key), None
     if resume is not None:
-        why_not = misfit(unet, recipe, resume)
+        why_not = misfit(model, recipe, resume)
     if why_not is not None:
         say(f"{store.where(key)} is not a checkpoint of this training ({why_not}): training starts anew")
         resume = None
@@ -44,8 +43,7 @@ def train_resumable(
         say(f"an interrupted training was found: going on from step {resume.step} of {recipe.steps}")
     with one_thread():
         train(
-            unet,
-            schedule,
+            model,
             data,
             recipe,
             device=device,

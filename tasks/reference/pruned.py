@@ -6,7 +6,6 @@ pruned/<sha256>.json          {"architecture": …, "schedule": …}: all that i
 
 from __future__ import annotations
 
-import functools
 import json
 import time
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import DDPMScheduler, UNet2DModel
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
@@ -22,18 +20,20 @@ from infra.digest import canonical_json, sha256
 from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store
-from tasks.model.network_config import checked_schedule
-from tasks.model.prune import architecture, build, count_macs, fill, prune, skeleton
+from tasks.families import Family, Maker, family_of
+from tasks.families.stored import base_is_stored, base_of, fetch_base, prepared
+from tasks.families.types import base_digest
+from tasks.model.model import Loss, Model, ModelDenoiser
 from tasks.model.randomness import choose_batch, image_keys, noise_and_timesteps
+from tasks.model.speed import prepare_for_training
 from tasks.model.threads import device_of, one_thread
 from tasks.model.train import Progress, TrainingData, TrainRecipe, train
-from tasks.model.unet import UNetDenoiser, to_model_space
 from tasks.recipe import Recipe, recovery_training
 from tasks.reference.checkpoint import Say, train_resumable
 from tasks.reference.reference import load_reference
 from tasks.study import Study
 
-HeldoutLoss = Callable[[UNetDenoiser], float]
+HeldoutLoss = Callable[[ModelDenoiser], float]
 TAYLOR_BATCHES = 4
 TIMED_STEPS = 4
 
@@ -77,20 +77,21 @@ def obtain_pruned(
         say(f"pruned model {recipe.key[:12]} was removed from the store: it is made again, and must come out the same")
     started = time.monotonic()
     checkpoint = f"pruned/{recipe.key}/checkpoint.safetensors"
-    device, images = device_of(study.execution.device), data()
-    unet, schedule = load_reference(reference, store, study.model.resolution)
-    stages = [_describe("reference", unet, schedule, images, study, heldout_loss, device)]
+    device, family = device_of(study.execution.device), family_of(study.model)
+    model = load_reference(study, reference, store).to(device)
+    images = prepared(data(), model, store)
+    stages = [_describe("reference", model, family, images, study, heldout_loss, device)]
     if study.pruning.ratio > 0:
-        prune(unet, study.pruning.ratio, study.pruning.importance, loss=_loss_on(images, schedule, study))
-        stages.append(_describe("pruned", unet, schedule, images, study, heldout_loss, device))
+        family.prune(model, study.pruning, _loss_on(model, images, study))
+        stages.append(_describe("pruned", model, family, images, study, heldout_loss, device))
         say(
             f"pruned from {stages[0].parameters:,} to {stages[1].parameters:,} parameters "
             f"({1 - stages[1].macs / stages[0].macs:.0%} less work a step)"
         )
         if study.pruning.recovery_steps > 0:
+            prepare_for_training(model, study.execution)
             train_resumable(
-                unet,
-                schedule,
+                model,
                 images,
                 recovery_training(study.pruning, study.model),
                 device=device,
@@ -100,10 +101,10 @@ def obtain_pruned(
                 say=say,
                 progress=progress,
             )
-            stages.append(_describe("recovered", unet, schedule, images, study, heldout_loss, device))
-    description = {"architecture": architecture(unet), "schedule": _plain_config(schedule)}
-    weights = save_tensors({name: tensor.contiguous().cpu() for name, tensor in unet.state_dict().items()})
-    shapes = canonical_json(description)
+            stages.append(_describe("recovered", model, family, images, study, heldout_loss, device))
+    description = family.describe(model)
+    weights = save_tensors({name: tensor.contiguous() for name, tensor in model.weights().items()})
+    shapes, base = canonical_json(description), base_of(description)
     store.write(f"pruned/{sha256(shapes)}.json", shapes)
     store.write(f"pruned/{sha256(weights)}.safetensors", weights)
     record = ledger.record(
@@ -114,7 +115,7 @@ def obtain_pruned(
             created=now(),
             provenance=provenance(device),
             sha256=sha256(weights),
-            files={"architecture": sha256(shapes)},
+            files={"architecture": sha256(shapes), **({} if base is None else {"base": base_digest(base)})},
             facts={f"{s.model}/{fact}": float(getattr(s, fact)) for s in stages for fact in _FACTS},
         )
     )
@@ -135,21 +136,16 @@ def pruning_table(record: ModelRecord) -> list[dict[str, Any]]:
 class PrunedModel:
     """The pruned model as it lies in the store: what a worker needs to make networks from."""
 
-    description: dict[str, Any]
     weights: dict[str, torch.Tensor]
-    schedule: DDPMScheduler
+    make: Maker
 
-    @functools.cached_property
-    def _skeleton(self) -> UNet2DModel:
-        # Checking a description takes as long as a training step or two: once is enough.
-        return skeleton(self.description["architecture"])
-
-    def network(self, with_weights: bool = True) -> UNet2DModel:
-        """A new network; without weights its numbers are meaningless until reset or loaded."""
-        unet = fill(self._skeleton)
+    def model(self, with_weights: bool = True) -> Model:
+        """A new model; without weights its numbers are meaningless until reset or loaded. Those that were made before are
+        not used any more: they may share their large parts with it."""
+        model = self.make()
         if with_weights:
-            unet.load_state_dict(self.weights)
-        return unet
+            model.load_weights(self.weights)
+        return model
 
 
 def pruned_files(record: ModelRecord) -> tuple[str, str]:
@@ -158,12 +154,17 @@ def pruned_files(record: ModelRecord) -> tuple[str, str]:
 
 
 def pruned_is_stored(record: ModelRecord, store: Store) -> bool:
-    """Whether both are there; what has been tidied away leaves its record behind."""
-    return all(store.exists(key) for key in pruned_files(record))
+    """Whether all of it is there; what has been tidied away leaves its record behind."""
+    if not all(store.exists(key) for key in pruned_files(record)):
+        return False
+    if "base" not in record.files:
+        return True
+    description = json.loads(store.read(pruned_files(record)[1], record.files["architecture"]))
+    return base_is_stored(base_of(description) or {}, store)
 
 
-def load_pruned(key: str, store: Store) -> PrunedModel:
-    """Read the pruned model and check both files against the ledger.
+def load_pruned(study: Study, key: str, store: Store) -> PrunedModel:
+    """Read the pruned model and check its files against the ledger.
 
     Raises:
         FileNotFoundError: if the ledger does not know it.
@@ -175,49 +176,48 @@ def load_pruned(key: str, store: Store) -> PrunedModel:
         raise FileNotFoundError(f"{store.where(f'pruned/{key}')}: the ledger knows no such pruned model")
     weights, shapes = pruned_files(record)
     description = json.loads(store.read(shapes, record.files["architecture"]))
-    return PrunedModel(
-        description, load_tensors(store.read(weights, record.sha256)), checked_schedule(description["schedule"])
-    )
+    with fetch_base(base_of(description), store) as base:
+        make = family_of(study.model).maker(description, base)
+    return PrunedModel(load_tensors(store.read(weights, record.sha256)), make)
 
 
 def _describe(
-    model: str,
-    unet: UNet2DModel,
-    schedule: DDPMScheduler,
+    stage: str,
+    model: Model,
+    family: Family,
     data: TrainingData,
     study: Study,
     heldout_loss: HeldoutLoss,
     device: str,
 ) -> Stage:
-    macs, parameters = count_macs(unet)
-    copy = build(architecture(unet))
-    copy.load_state_dict(unet.state_dict())
-    unet.to(device)
-    timing = TrainRecipe(TIMED_STEPS, study.coalition.batch_size, 1e-6, 0.0, 0)
+    macs, parameters = family.count(model)
+    weights, batch = model.weights(), study.coalition.batch_size
     with one_thread():
-        train(copy, schedule, data, TrainRecipe(1, study.coalition.batch_size, 1e-6, 0.0, 0), device=device)  # warm up
+        train(model, data, TrainRecipe(1, batch, 1e-6, 0.0, 0), device=device)  # warm up
         started = time.monotonic()
-        train(copy, schedule, data, timing, device=device)
+        train(model, data, TrainRecipe(TIMED_STEPS, batch, 1e-6, 0.0, 0), device=device)
         seconds = (time.monotonic() - started) / TIMED_STEPS
-    return Stage(model, parameters, macs, seconds, heldout_loss(UNetDenoiser(unet, schedule)))
+    model.load_weights(weights)
+    return Stage(stage, parameters, macs, seconds, heldout_loss(ModelDenoiser(model)))
 
 
-def _loss_on(data: TrainingData, schedule: DDPMScheduler, study: Study) -> Callable[[UNet2DModel], torch.Tensor]:
+def _loss_on(model: Model, data: TrainingData, study: Study) -> Loss:
     """The denoising loss over a few batches, with the coalitions' own random numbers: what Taylor importance asks for."""
-    keys = image_keys(data.digests)
+    keys, seed = image_keys(data.digests), study.model.seed
 
-    def loss(unet: UNet2DModel) -> torch.Tensor:
-        total = torch.zeros((), device=unet.device)
+    def loss() -> torch.Tensor:
+        total = torch.zeros((), device=model.device)
         for step in range(TAYLOR_BATCHES):
-            chosen = choose_batch(study.model.seed, step, keys, data.weights, study.model.batch_size)
-            clean = to_model_space(data.pixels[torch.from_numpy(chosen)]).to(unet.device)
-            noise, t = noise_and_timesteps(study.model.seed, step, tuple(clean.shape), len(schedule.alphas_cumprod))
-            noise, t = noise.to(unet.device), t.to(unet.device)
-            total = total + torch.nn.functional.mse_loss(unet(schedule.add_noise(clean, noise, t), t).sample, noise)
+            chosen = choose_batch(seed, step, keys, data.weights, study.model.batch_size)
+            clean = model.start(data.inputs[torch.from_numpy(chosen)]).to(model.device)
+            noise, t = noise_and_timesteps(seed, step, tuple(clean.shape), model.noise_steps)
+            condition = model.embed([data.prompts[i] for i in chosen]) if data.prompts else None
+            total = total + model.loss(
+                clean,
+                noise.to(model.device),
+                t.to(model.device),
+                None if condition is None else condition.to(model.device),
+            )
         return total / TAYLOR_BATCHES
 
     return loss
-
-
-def _plain_config(schedule: DDPMScheduler) -> dict[str, Any]:
-    return {k: v for k, v in schedule.config.items() if not k.startswith("_") and v is not None}

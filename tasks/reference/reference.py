@@ -1,7 +1,7 @@
 """Step 2: the reference model, trained on everybody's images, or given. Once an epoch.
 
 A training is saved as it goes; a run that was killed goes on from the last save and ends with the same weights as one that
-was not. The result is a standard `DDPMPipeline` folder in the store.
+was not. The result is a folder in the store that plain diffusers loads.
 """
 
 from __future__ import annotations
@@ -10,21 +10,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from diffusers import DDPMScheduler, UNet2DModel
-
 from infra.digest import sha256
 from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store, scratch_folder
-from tasks.model.pipeline import load_pipeline, pipeline_digests, save_pipeline
+from tasks.families import family_of
+from tasks.families.stored import base_is_stored, base_of, fetch_base, prepared, store_base
+from tasks.model.model import Model
+from tasks.model.speed import prepare_for_training
 from tasks.model.threads import device_of
 from tasks.model.train import Progress, TrainingData
-from tasks.model.unet import build_unet, noise_schedule
-from tasks.recipe import Recipe, network_config, reference_recipe, reference_training
+from tasks.recipe import Recipe, reference_recipe, reference_training
 from tasks.reference.checkpoint import Say, train_resumable
 from tasks.study import Study
-
-WEIGHTS = "unet/diffusion_pytorch_model.safetensors"  # as diffusers names them
 
 
 def obtain_reference(
@@ -53,20 +51,18 @@ def obtain_reference(
     if known is not None:
         say(f"reference {recipe.key[:12]} was removed from the store: it is made again, and must come out the same")
     started = time.monotonic()
-    model = study.model
+    family = family_of(study.model)
+    if (base := family.base()) is not None:
+        store_base(base, store)
     checkpoint = f"reference/{recipe.key}/checkpoint.safetensors"
-    if model.pretrained is not None:
-        unet, schedule = load_pipeline(model.pretrained, model.resolution)
-    else:
-        unet = build_unet(network_config(model), model.seed)
-        schedule = noise_schedule(model.noise_steps, model.beta_schedule)
     device = device_of(study.execution.device)
-    if model.pretrained is None or model.pretrained_is == "base":
+    model = family.build().to(device)
+    if family.trains:
+        prepare_for_training(model, study.execution)
         train_resumable(
-            unet,
-            schedule,
-            data(),
-            reference_training(model),
+            model,
+            prepared(data(), model, store),
+            reference_training(study.model),
             device=device,
             store=store,
             key=checkpoint,
@@ -75,9 +71,9 @@ def obtain_reference(
             progress=progress,
         )
     with scratch_folder() as folder:
-        save_pipeline(unet, schedule, Path(folder))
+        family.save(model, Path(folder))
         # Named by content: two runs that train the same reference and get other bits cannot overwrite each other's.
-        weights = sha256((Path(folder) / WEIGHTS).read_bytes())
+        weights = sha256((Path(folder) / family.weights_file).read_bytes())
         files = store.upload_folder(Path(folder), f"reference/{weights}")
     record = ledger.record(
         ModelRecord(
@@ -96,8 +92,7 @@ def obtain_reference(
 
 def reference_of(study: Study, data: Recipe) -> Recipe:
     """The recipe of a study's reference on these images; a given pipeline is read for its digests."""
-    given = None if study.model.pretrained is None else pipeline_digests(study.model.pretrained)
-    return reference_recipe(study.model, data, given)
+    return reference_recipe(study.model, data, family_of(study.model).given())
 
 
 def reference_folder(record: ModelRecord) -> str:
@@ -107,12 +102,13 @@ def reference_folder(record: ModelRecord) -> str:
 
 def reference_is_stored(record: ModelRecord, store: Store) -> bool:
     """Whether every file of a recorded reference is there; what has been tidied away leaves its record behind."""
-    folder = reference_folder(record)
-    return {f"{folder}/{name}" for name in record.files} <= set(store.list(folder))
+    folder, base = reference_folder(record), base_of(record.spec)
+    there = {f"{folder}/{name}" for name in record.files} <= set(store.list(folder))
+    return there and (base is None or base_is_stored(base, store))
 
 
-def load_reference(record: ModelRecord, store: Store, resolution: int) -> tuple[UNet2DModel, DDPMScheduler]:
+def load_reference(study: Study, record: ModelRecord, store: Store) -> Model:
     """The stored reference, each file checked against its digest."""
-    with scratch_folder() as folder:
+    with scratch_folder() as folder, fetch_base(base_of(record.spec), store) as base:
         store.download_folder(reference_folder(record), Path(folder), record.files)
-        return load_pipeline(folder, resolution)
+        return family_of(study.model).load(Path(folder), base)

@@ -10,6 +10,7 @@ import numpy as np
 from infra.ledger import Ledger, ModelRecord, SamplesRecord
 from infra.provenance import now, provenance
 from infra.store import Store
+from tasks.families import family_of
 from tasks.model.sample import sample
 from tasks.model.threads import device_of
 from tasks.recipe import Recipe, samples_recipe
@@ -51,15 +52,16 @@ def obtain_shown(study: Study, reference: Recipe, record: ModelRecord, store: St
     recipe, ledger, started = shown_recipe(study, reference), Ledger(store), time.monotonic()
     # Who drives a work pool may have no card, and draws them here only if they were tidied away.
     device = device_of("auto" if study.execution.mode == "work_pool" else study.execution.device)
-    unet, schedule = load_reference(record, store, study.model.resolution)
     images = sample(
-        unet,
-        schedule,
+        load_reference(study, record, store),
         sampler=study.sampling.sampler,
         steps=study.sampling.steps,
         images=SHOWN_SAMPLES,
         batch_size=study.sampling.batch_size,
         seed=study.sampling.seed,
+        prompts=study.sampling.prompts if family_of(study.model).takes_prompts else (),
+        guidance=study.sampling.guidance,
+        precision=study.model.precision,
         device=device,
     )
     digest = store.save_named_by_content("samples", {"images": images})

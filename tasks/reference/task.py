@@ -10,7 +10,7 @@ from prefect.logging import get_run_logger
 from infra.ledger import ModelRecord
 from infra.store import Store
 from tasks.frozen import Epoch
-from tasks.model.unet import UNetDenoiser
+from tasks.model.model import ModelDenoiser
 from tasks.progress import Ticker
 from tasks.properties import Statistics, resolve_property
 from tasks.recipe import Recipe, pruned_recipe
@@ -46,7 +46,7 @@ def prune_reference(
     measure = resolve_property("heldout_loss", study.properties)
     statistics: list[Statistics] = []
 
-    def heldout_loss(denoiser: UNetDenoiser) -> float:
+    def heldout_loss(denoiser: ModelDenoiser) -> float:
         if not statistics:
             statistics.append(measure.statistics(epoch.images.real))
         return measure.score(denoiser, statistics[0])

@@ -32,7 +32,7 @@ def fit(
     parameters = [parameter for module in modules for parameter in module.parameters()]
     average = [parameter.detach().clone() for parameter in parameters]
     decay = min(_DECAY, 0.01 ** (1 / steps))  # of the start, at most 1 % is left
-    optimiser = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
+    optimiser = torch.optim.Adam(parameters, lr=learning_rate, betas=(0.9, 0.99), fused=True)
     for module in modules:
         module.train()
     for step in range(steps):

@@ -20,15 +20,17 @@ import torch
 from infra.store import Store
 from infra.study_file import load_preset
 from tasks.evaluate.statistics import prepare_statistics
+from tasks.families import family_of
+from tasks.families.stored import prepared
 from tasks.frozen import epoch_at_hand
+from tasks.model.model import ModelDenoiser
 from tasks.model.sample import sample
 from tasks.model.threads import device_of, one_thread
 from tasks.model.train import TrainingData, train
-from tasks.model.unet import UNetDenoiser, build_unet, noise_schedule
 from tasks.partition import partition
 from tasks.progress import Ticker
 from tasks.properties import Samples, resolve_property
-from tasks.recipe import data_recipe, network_config, reference_training
+from tasks.recipe import data_recipe, reference_training
 from tasks.study import Study
 from tests.bench.runs import run_study, statement
 
@@ -69,23 +71,22 @@ def main() -> None:
 
 def retrain(study: Study, store: Store, members: list[str]) -> dict[str, float]:
     """Seconds by part of the unpruned network on one coalition: the reference's recipe from random weights."""
-    parts = partition(study.data, study.model.resolution)
+    family = family_of(study.model)
+    parts = partition(study.data, study.model.resolution, prompts=family.takes_prompts)
     statistics = prepare_statistics(
         study, epoch_at_hand(parts, data_recipe(parts, study.model.resolution)), store, print
     )
     columns = [i for i, c in enumerate(parts.contributors) if c.name in set(members)]
     weights = parts.ownership[:, columns].sum(axis=1)
-    schedule = noise_schedule(study.model.noise_steps, study.model.beta_schedule)
     device = device_of(study.execution.device)
     seconds = {}
     with one_thread():
         started = time.monotonic()
-        unet = build_unet(network_config(study.model), study.model.seed)
-        data = TrainingData(torch.from_numpy(parts.train_pixels), parts.train_digests, weights)
+        model = family.build()
+        pixels = TrainingData(torch.from_numpy(parts.train_pixels), parts.train_digests, weights, parts.train_prompts)
         train(
-            unet,
-            schedule,
-            data,
+            model,
+            prepared(pixels, model, store),
             reference_training(study.model),
             device=device,
             progress=Ticker(print, "retraining from scratch"),
@@ -94,20 +95,21 @@ def retrain(study: Study, store: Store, members: list[str]) -> dict[str, float]:
         started = time.monotonic()
         s = study.sampling
         images = sample(
-            unet,
-            schedule,
+            model,
             sampler=s.sampler,
             steps=s.steps,
             images=s.images,
             batch_size=s.batch_size,
             seed=s.seed,
+            prompts=s.prompts if family.takes_prompts else (),
+            guidance=s.guidance,
             device=device,
         )
         seconds["sample"] = time.monotonic() - started
         started = time.monotonic()
-        subjects: dict[str, Samples | UNetDenoiser] = {
+        subjects: dict[str, Samples | ModelDenoiser] = {
             "samples": Samples(images),
-            "weights": UNetDenoiser(unet, schedule),
+            "weights": ModelDenoiser(model),
         }
         for name in study.properties.names:
             wanted, digest = resolve_property(name, study.properties), statistics[name]

@@ -16,6 +16,7 @@ from infra.store import Store
 from tasks.evaluate import evaluator
 from tasks.evaluate.jobs import Job, Setting
 from tasks.evaluate.workers import InProcess
+from tasks.model.model import Model
 from tasks.plan.lacking import Held, lacking
 from tests.flows.test_evaluations import planned
 from tests.small import small_study
@@ -31,11 +32,11 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     real = evaluator.train
 
-    def train(unet: torch.nn.Module, *arguments: Any, **options: Any) -> Any:
-        losses = real(unet, *arguments, **options)
+    def train(model: Model, *arguments: Any, **options: Any) -> Any:
+        losses = real(model, *arguments, **options)
         seen.append(1)
         with torch.no_grad():
-            next(unet.parameters()).add_(0.01 * len(seen))
+            next(model.network.parameters()).add_(0.01 * len(seen))
         return losses
 
     monkeypatch.setattr(evaluator, "train", train)

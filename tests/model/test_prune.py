@@ -8,6 +8,7 @@ import time
 import pytest
 import torch
 
+from tasks.model.model import Model
 from tasks.model.network_config import checked_config, checked_schedule
 from tasks.model.prune import architecture, build, count_macs, prune
 from tasks.model.train import TrainRecipe, train
@@ -62,7 +63,7 @@ def test_a_pruned_network_is_smaller_trainable_and_rebuilt_to_the_bit(name, impo
     rebuilt = build(json.loads(json.dumps(architecture(unet))))
     rebuilt.load_state_dict(unet.state_dict())
     assert torch.equal(output(unet), output(rebuilt)) and architecture(rebuilt) == architecture(unet)
-    train(rebuilt, tiny_schedule(), tiny_data(8), TrainRecipe(1, 4, 1e-3, 0.9, 0))
+    train(Model(rebuilt, tiny_schedule()), tiny_data(8), TrainRecipe(1, 4, 1e-3, 0.9, 0))
     reset_weights(rebuilt, 1)
     assert torch.isfinite(output(rebuilt)).all()
 

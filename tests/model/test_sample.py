@@ -5,8 +5,9 @@ import pytest
 import torch
 from diffusers import DDIMPipeline, DDPMPipeline
 
+from tasks.model.model import Model, Sampler, make_sampler
 from tasks.model.randomness import mix
-from tasks.model.sample import Sampler, make_sampler, sample
+from tasks.model.sample import sample
 from tasks.model.train import Diverged, TrainRecipe, train
 from tests.model.building import SIDE, tiny_data, tiny_schedule, tiny_unet
 
@@ -16,12 +17,14 @@ SAMPLERS: list[Sampler] = ["ddim", "dpmsolver++"]
 @pytest.fixture(scope="module")
 def unet():
     network = tiny_unet()
-    train(network, tiny_schedule(), tiny_data(), TrainRecipe(30, 16, 5e-3, 0.9, 0))
+    train(Model(network, tiny_schedule()), tiny_data(), TrainRecipe(30, 16, 5e-3, 0.9, 0))
     return network
 
 
 def drawn(unet, sampler: Sampler = "ddim", images: int = 7, batch_size: int = 3, steps: int = 6, seed: int = 2):
-    return sample(unet, tiny_schedule(), sampler=sampler, steps=steps, images=images, batch_size=batch_size, seed=seed)
+    return sample(
+        Model(unet, tiny_schedule()), sampler=sampler, steps=steps, images=images, batch_size=batch_size, seed=seed
+    )
 
 
 def levels_apart(one: np.ndarray, other: np.ndarray) -> int:
@@ -101,8 +104,7 @@ def test_more_steps_than_noise_levels_are_refused_with_both_numbers(unet):
 def test_progress_ends_at_the_number_of_images(unet):
     seen: list[tuple[int, int]] = []
     sample(
-        unet,
-        tiny_schedule(),
+        Model(unet, tiny_schedule()),
         sampler="ddim",
         steps=2,
         images=5,
@@ -117,7 +119,7 @@ def test_progress_ends_at_the_number_of_images(unet):
 def test_on_a_gpu_images_are_those_of_the_cpu(unet):
     cpu = drawn(unet)
     gpu = sample(
-        tiny_copy(unet), tiny_schedule(), sampler="ddim", steps=6, images=7, batch_size=3, seed=2, device="cuda"
+        Model(tiny_copy(unet), tiny_schedule()), sampler="ddim", steps=6, images=7, batch_size=3, seed=2, device="cuda"
     )
     assert np.abs(cpu.astype(int) - gpu.astype(int)).mean() < 1
 

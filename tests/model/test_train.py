@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.model.model import Model, ModelDenoiser
 from tasks.model.train import Diverged, TrainingData, TrainRecipe, TrainState, learning_rate, train
-from tasks.model.unet import UNetDenoiser, reset_weights, to_model_space, to_pixels
+from tasks.model.unet import reset_weights, to_model_space, to_pixels
 from tests.model.building import same_weights, tiny_data, tiny_schedule, tiny_unet
 
 RECIPE = TrainRecipe(steps=8, batch_size=8, learning_rate=2e-3, ema_decay=0.99, seed=5)
@@ -18,7 +19,7 @@ RECIPE = TrainRecipe(steps=8, batch_size=8, learning_rate=2e-3, ema_decay=0.99, 
 
 def trained(data: TrainingData, recipe: TrainRecipe = RECIPE, **arguments):
     unet = tiny_unet()
-    losses = train(unet, tiny_schedule(), data, recipe, **arguments)
+    losses = train(Model(unet, tiny_schedule()), data, recipe, **arguments)
     return unet, losses
 
 
@@ -32,14 +33,14 @@ def test_two_trainings_give_identical_weights_whatever_the_global_random_state()
 
 def test_the_order_of_the_images_changes_nothing():
     data, order = tiny_data(), np.random.default_rng(3).permutation(24)
-    shuffled = TrainingData(data.pixels[order], tuple(np.array(data.digests)[order]), data.weights[order])
+    shuffled = TrainingData(data.inputs[order], tuple(np.array(data.digests)[order]), data.weights[order])
     assert same_weights(trained(data)[0], trained(shuffled)[0])
 
 
 def test_absent_contributors_images_change_nothing():
     data = tiny_data()
     weights = np.where(np.arange(24) < 10, 1.0, 0.0)
-    few = TrainingData(data.pixels[:10], data.digests[:10], weights[:10])
+    few = TrainingData(data.inputs[:10], data.digests[:10], weights[:10])
     assert same_weights(trained(dataclasses.replace(data, weights=weights))[0], trained(few)[0])
 
 
@@ -49,7 +50,7 @@ def test_a_training_gone_on_from_any_step_ends_with_the_same_bits():
     assert [s.step for s in states] == list(range(1, 8))
     for state in states[::3]:
         resumed = tiny_unet(seed=9)  # other start weights: all must come from the state
-        rest = train(resumed, tiny_schedule(), tiny_data(), RECIPE, resume=state)
+        rest = train(Model(resumed, tiny_schedule()), tiny_data(), RECIPE, resume=state)
         assert same_weights(whole, resumed) and rest == losses[state.step :]
 
 
@@ -63,7 +64,7 @@ def test_a_state_of_another_training_is_refused():
     states: list[TrainState] = []
     trained(tiny_data(), save=states.append, save_every_seconds=-1)
     with pytest.raises(ValueError, match="not those of the network"):
-        train(tiny_unet(layers=2), tiny_schedule(), tiny_data(), RECIPE, resume=states[0])
+        train(Model(tiny_unet(layers=2), tiny_schedule()), tiny_data(), RECIPE, resume=states[0])
     with pytest.raises(ValueError, match="step 7 of 4"):
         trained(tiny_data(), dataclasses.replace(RECIPE, steps=4), resume=states[-1])
 
@@ -110,7 +111,7 @@ def test_the_learning_rate_rises_then_falls_to_nothing():
 
 def test_training_lowers_the_loss():
     data = tiny_data()
-    data.pixels[:] = data.pixels[:1]  # one image: easy to learn
+    data.inputs[:] = data.inputs[:1]  # one image: easy to learn
     _, losses = trained(data, TrainRecipe(40, 8, 5e-3, 0.9, 0))
     assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
 
@@ -120,7 +121,7 @@ def test_a_training_that_diverges_says_so_and_gives_no_weights_away_as_good():
     with torch.no_grad():
         unet.conv_out.weight.fill_(math.inf)
     with pytest.raises(Diverged, match="step 1 of 8; lower the learning rate"):
-        train(unet, tiny_schedule(), tiny_data(), RECIPE)
+        train(Model(unet, tiny_schedule()), tiny_data(), RECIPE)
 
 
 def test_weights_that_become_infinite_in_the_last_step_are_found():
@@ -181,7 +182,7 @@ def test_the_denoiser_predicts_what_the_network_says():
     t = torch.tensor([0, 5, 99])
     with torch.no_grad():
         expected = unet.eval()(x, t).sample
-    assert torch.equal(UNetDenoiser(unet, tiny_schedule()).predict_noise(x, t), expected)
+    assert torch.equal(ModelDenoiser(Model(unet, tiny_schedule())).predict_noise(x, t), expected)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")

@@ -1,5 +1,6 @@
 """The held-out loss: exact for known denoisers, fixed noise by content, no dependence on neighbours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.model.unet import to_model_space
 from tasks.properties import RealImages, resolve_property
 from tasks.properties.heldout_loss import fixed_noise, stratified_timesteps
 from tasks.study import PropertiesSpec
@@ -25,14 +27,17 @@ class Constant:
     value: float
     alphas_cumprod: torch.Tensor
 
-    def predict_noise(self, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        return to_model_space(pixels)
+
+    def predict_noise(self, noisy: torch.Tensor, timesteps: torch.Tensor, prompts: Sequence[str] = ()) -> torch.Tensor:
         return torch.full_like(noisy, self.value)
 
 
 class Perfect(Constant):
     """Knows the only clean image there is, a grey one of value 0 in the model's space, so noise = noisy / sqrt(1-a)."""
 
-    def predict_noise(self, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+    def predict_noise(self, noisy: torch.Tensor, timesteps: torch.Tensor, prompts: Sequence[str] = ()) -> torch.Tensor:
         a = self.alphas_cumprod[timesteps].reshape(-1, 1, 1, 1)
         return (noisy - a.sqrt() * (128 / 127.5 - 1)) / (1 - a).sqrt()
 
@@ -66,7 +71,9 @@ def test_the_noised_image_is_what_the_schedule_says() -> None:
     seen = []
 
     class Recorder(Constant):
-        def predict_noise(self, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        def predict_noise(
+            self, noisy: torch.Tensor, timesteps: torch.Tensor, prompts: Sequence[str] = ()
+        ) -> torch.Tensor:
             seen.append((noisy, timesteps))
             return noisy
 

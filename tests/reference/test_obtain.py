@@ -95,7 +95,7 @@ def test_the_reference_is_trained_once_and_found_the_second_time(store):
 def test_plain_diffusers_reads_the_reference_straight_from_the_store(store):
     _, record = reference_of(tiny_study(), store)
     pipeline = DDPMPipeline.from_pretrained(path_of(store, reference_folder(record)))
-    assert same_weights(pipeline.unet, load_reference(record, store, SIDE)[0])
+    assert same_weights(pipeline.unet, load_reference(tiny_study(), record, store).network)
 
 
 def test_a_reference_whose_weights_were_tampered_with_is_refused(store):
@@ -103,7 +103,7 @@ def test_a_reference_whose_weights_were_tampered_with_is_refused(store):
     weights = path_of(store, f"{reference_folder(record)}/unet/diffusion_pytorch_model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     with pytest.raises(StoreError, match="sha256"):
-        load_reference(record, store, SIDE)
+        load_reference(tiny_study(), record, store)
 
 
 def test_a_reference_training_that_diverges_leaves_no_record(store):
@@ -154,14 +154,14 @@ def test_a_given_pipeline_is_the_reference_untouched(store, tmp_path):
     save_pipeline(tiny_unet(seed=8), tiny_schedule(), tmp_path / "given")
     study = tiny_study(model={"pretrained": str(tmp_path / "given")})
     _, record = reference_of(study, store, given=pipeline_digests(str(tmp_path / "given")))
-    assert same_weights(load_reference(record, store, SIDE)[0], tiny_unet(seed=8))
+    assert same_weights(load_reference(study, record, store).network, tiny_unet(seed=8))
 
 
 def test_a_given_base_is_trained_first(store, tmp_path):
     save_pipeline(tiny_unet(seed=8), tiny_schedule(), tmp_path / "given")
     study = tiny_study(model={"pretrained": str(tmp_path / "given"), "pretrained_is": "base"})
     _, record = reference_of(study, store, given=pipeline_digests(str(tmp_path / "given")))
-    assert not same_weights(load_reference(record, store, SIDE)[0], tiny_unet(seed=8))
+    assert not same_weights(load_reference(study, record, store).network, tiny_unet(seed=8))
 
 
 def test_the_pruned_model_is_made_once_and_found_the_second_time(made):
@@ -177,7 +177,7 @@ def test_the_pruning_table_has_a_row_a_stage_and_the_model_is_the_last(made):
     assert rows[0]["parameters"] > rows[1]["parameters"] == rows[2]["parameters"]
     assert rows[0]["macs"] > rows[1]["macs"] and all(row["seconds_per_step"] > 0 for row in rows)
     assert len({row["heldout_loss"] for row in rows}) == 3
-    unet = load_pruned(record.key, store).network()
+    unet = load_pruned(tiny_study(), record.key, store).model().network
     macs, parameters = count_macs(unet)
     assert (macs, parameters) == (rows[2]["macs"], rows[2]["parameters"])
 
@@ -194,10 +194,8 @@ def test_every_way_of_pruning_gives_its_rows_and_a_model_that_loads(own, pruning
     store, _ = own  # the reference is there
     record = pruned_of(tiny_study(pruning=pruning), store)
     assert [row["model"] for row in pruning_table(record)] == stages
-    loaded = load_pruned(record.key, store)
-    images = sample(
-        loaded.network(), loaded.schedule, sampler="ddim", steps=3, images=2, batch_size=2, seed=0, device="cpu"
-    )
+    loaded = load_pruned(tiny_study(), record.key, store)
+    images = sample(loaded.model(), sampler="ddim", steps=3, images=2, batch_size=2, seed=0, device="cpu")
     assert images.shape == (2, SIDE, SIDE, 3)
 
 
@@ -205,8 +203,8 @@ def test_ratio_zero_gives_the_reference_itself(own):
     store, _ = own
     study = tiny_study(pruning={"ratio": 0})
     _, reference = reference_of(study, store)
-    pruned = load_pruned(pruned_of(study, store).key, store)
-    assert same_weights(pruned.network(), load_reference(reference, store, SIDE)[0])
+    pruned = load_pruned(study, pruned_of(study, store).key, store)
+    assert same_weights(pruned.model().network, load_reference(study, reference, store).network)
 
 
 def test_a_recovery_that_was_interrupted_goes_on_to_the_same_weights(store, made):
@@ -235,12 +233,12 @@ def test_a_pruned_model_that_was_tampered_with_is_refused(own, name):
     path = path_of(store, f"pruned/{digest}.{name}")
     path.write_bytes(path.read_bytes().replace(b"1", b"2", 1) if name == "json" else path.read_bytes()[:-1] + b"\x01")
     with pytest.raises(StoreError, match="sha256"):
-        load_pruned(record.key, store)
+        load_pruned(tiny_study(), record.key, store)
 
 
 def test_a_pruned_model_that_the_ledger_does_not_know_is_refused(store):
     with pytest.raises(FileNotFoundError, match="no such pruned model"):
-        load_pruned("0" * 64, store)
+        load_pruned(tiny_study(), "0" * 64, store)
 
 
 def test_the_stored_description_is_plain_json_and_names_no_class_or_path(made):
@@ -253,10 +251,10 @@ def test_the_stored_description_is_plain_json_and_names_no_class_or_path(made):
 
 def test_networks_of_one_pruned_model_share_no_weights(made):
     store, record = made
-    pruned = load_pruned(record.key, store)
-    one, other = pruned.network(), pruned.network()
+    pruned = load_pruned(tiny_study(), record.key, store)
+    one, other = pruned.model().network, pruned.model().network
     reset_weights(one, 3)
-    assert same_weights(other, pruned.network()) and not same_weights(one, other)
+    assert same_weights(other, pruned.model().network) and not same_weights(one, other)
 
 
 def test_asking_for_a_gpu_where_there_is_none_is_an_error_with_a_way_out():

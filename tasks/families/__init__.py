@@ -1,0 +1,45 @@
+"""Families of diffusion models: the three of the paper, and any other that is one file.
+
+    ddpm        UNet2DModel on pixels
+    ldm         UNet2DModel on the latents of an autoencoder
+    sd-lora     LoRA adapters on a Stable Diffusion pipeline, with prompts
+
+A family of one's own is named as module:class, of a module that Python can import. `types` says what it has to do.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from tasks.families.types import Base, Family, FamilyError, Files, Maker
+from tasks.study import ModelSpec
+
+__all__ = ["Base", "Family", "FamilyError", "Files", "Maker", "family_of"]
+
+# By name, where each one is: loaded when it is asked for, as some bring large libraries.
+_OURS = {
+    "ddpm": "tasks.families.ddpm:DDPM",
+    "ldm": "tasks.families.ldm:LDM",
+    "sd-lora": "tasks.families.sd_lora:StableDiffusionLoRA",
+}
+
+
+def family_of(spec: ModelSpec) -> Family:
+    """The family that a study's model section names.
+
+    Raises:
+        FamilyError: if there is none of that name.
+    """
+    where = _OURS.get(spec.family, spec.family)
+    module, _, name = where.partition(":")
+    if not name:
+        raise FamilyError(f"model.family '{spec.family}': there are {', '.join(_OURS)}, or your own as module:class")
+    try:
+        kind = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        raise FamilyError(
+            f"model.family '{spec.family}': {error}; put its folder on PYTHONPATH, on the workers too"
+        ) from error
+    if not (isinstance(kind, type) and issubclass(kind, Family)):
+        raise FamilyError(f"model.family '{spec.family}': {module} has no class {name} that is a tasks.families.Family")
+    return kind(spec)

@@ -1,0 +1,82 @@
+"""DDPM: an unconditional U-Net on pixels (Ho et al. 2020), the paper's case of image quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from diffusers import UNet2DModel
+
+from tasks.families.types import Family, Files, Maker
+from tasks.model.model import Loss, Model
+from tasks.model.network_config import checked_schedule
+from tasks.model.pipeline import load_pipeline, pipeline_digests, plain_config, save_pipeline
+from tasks.model.prune import architecture, count_macs, fill, prune, skeleton
+from tasks.model.unet import build_unet, noise_schedule, unet_config
+from tasks.study import PruningSpec
+
+
+class DDPM(Family):
+    """`UNet2DModel` with a DDPM noise schedule; its reference is a `DDPMPipeline`."""
+
+    name: ClassVar[str] = "ddpm"
+    weights_file: ClassVar[str] = "unet/diffusion_pytorch_model.safetensors"  # as diffusers names them
+
+    def given(self) -> Files | None:
+        return None if self.spec.pretrained is None else pipeline_digests(self.spec.pretrained)
+
+    def start(self, given: Files | None) -> dict[str, Any]:
+        if given is not None:
+            return {"pretrained": dict(given)}
+        return {
+            "network": self.network(),
+            "noise_steps": self.spec.noise_steps,
+            "beta_schedule": self.spec.beta_schedule,
+        }
+
+    def network(self) -> dict[str, Any]:
+        """Arguments of the network that is trained where none is given."""
+        spec = self.spec
+        return unet_config(
+            spec.resolution, spec.channels, spec.layers_per_block, spec.attention_levels, spec.norm_groups
+        )
+
+    def build(self) -> Model:
+        if self.spec.pretrained is not None:
+            return Model(*load_pipeline(self.spec.pretrained, self.spec.resolution))
+        schedule = noise_schedule(self.spec.noise_steps, self.spec.beta_schedule)
+        return Model(build_unet(self.network(), self.spec.seed), schedule)
+
+    def parameters(self) -> int:
+        if self.spec.pretrained is not None:
+            return super().parameters()
+        with torch.device("meta"):  # counted, not made
+            return sum(parameter.numel() for parameter in UNet2DModel(**self.network()).parameters())
+
+    def save(self, model: Model, folder: Path) -> None:
+        save_pipeline(model.network, model.schedule, folder)
+
+    def load(self, folder: Path, base: Path | None) -> Model:
+        return Model(*load_pipeline(str(folder), self.spec.resolution))
+
+    def prune(self, model: Model, pruning: PruningSpec, loss: Loss) -> None:
+        prune(model.network, pruning.ratio, pruning.importance, loss=lambda _: loss())
+
+    def describe(self, model: Model) -> dict[str, Any]:
+        return {"architecture": architecture(model.network), "schedule": plain_config(model.schedule)}
+
+    def maker(self, description: Mapping[str, Any], base: Path | None) -> Maker:
+        bones = skeleton(
+            description["architecture"]
+        )  # checking takes as long as a training step or two: once is enough
+        schedule = checked_schedule(description["schedule"])
+        return lambda: Model(fill(bones), schedule)
+
+    def count(self, model: Model) -> tuple[int, int]:
+        return count_macs(model.network)
+
+    def to_base(self, model: Model) -> None:
+        base, _ = load_pipeline(str(self.spec.pretrained), self.spec.resolution)
+        model.network.load_state_dict(base.state_dict())  # ratio 0: the shapes are the base's own

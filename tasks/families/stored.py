@@ -1,0 +1,125 @@
+"""Bases and prepared images in the store: what a family never trains, and what it makes of the images once.
+
+base/<sha256>/…               an autoencoder or a whole pipeline, named by the digests of its files
+latents/<sha256>.safetensors  images as an autoencoder encodes them
+ledger/latents/<d>.json       (encoder, images) -> sha256
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from infra.digest import digest_of
+from infra.ledger import LatentsRecord, Ledger, LedgerConflict
+from infra.provenance import now, provenance
+from infra.store import Store, StoreError, scratch_folder
+from tasks.families.types import Base, base_digest
+from tasks.model.model import Model
+from tasks.model.train import TrainingData
+
+LATENTS = 1  # version of what `prepared` does
+AT_ONCE = 64  # images that are encoded at a time
+
+
+def base_folder(files: Mapping[str, str]) -> str:
+    """Where in the store a base of these files is."""
+    return f"base/{base_digest(files)}"
+
+
+def store_base(base: Base, store: Store) -> None:
+    """Bring a base into the store, file by file, where it is not there yet."""
+    folder = base_folder(base.files)
+    there = set(store.list(folder))
+    for name, expected in base.files.items():
+        key = f"{folder}/{name}"
+        if key in there:
+            continue
+        if store.write_file(key, base.folder / name) != expected:
+            store.delete(key)
+            raise StoreError(f"{base.folder / name} was changed while it was brought into the store; start again")
+
+
+def base_is_stored(files: Mapping[str, str], store: Store) -> bool:
+    """Whether every file of a base is there."""
+    folder = base_folder(files)
+    return {f"{folder}/{name}" for name in files} <= set(store.list(folder))
+
+
+def base_of(spec: Mapping[str, Any]) -> dict[str, str] | None:
+    """The files of the base that a reference's recipe, or a pruned model's description, names."""
+    found = spec.get("base")
+    return dict(found) if isinstance(found, Mapping) else None
+
+
+@contextlib.contextmanager
+def fetch_base(files: Mapping[str, str] | None, store: Store) -> Iterator[Path | None]:
+    """A local folder with a base's files, each checked against its digest; it is gone at the end of the block.
+
+    Raises:
+        FileNotFoundError: if one was removed. StoreError: if one is not what it was.
+    """
+    if files is None:
+        yield None
+        return
+    with scratch_folder() as folder:
+        store.download_folder(base_folder(files), Path(folder), dict(files))
+        yield Path(folder)
+
+
+def prepared(data: TrainingData, model: Model, store: Store) -> TrainingData:
+    """The data as the model is trained on them: pixels as they are, or encoded once and for all who ask for the same.
+
+    Args:
+        data: with pixels, uint8 [n, r, r, 3].
+    """
+    if not model.encoder:
+        return data
+    ledger = Ledger(store)
+    spec = {
+        "version": LATENTS,
+        "encoder": model.encoder,
+        "images": digest_of("images", [list(data.inputs.shape[1:]), list(data.digests)]),
+    }
+    key = digest_of("latents", spec)
+    record = ledger.get(LatentsRecord, key)
+    latents = _stored(record, store)
+    if latents is None:
+        started = time.monotonic()
+        latents = _encode(data.inputs, model)
+        digest = store.save_named_by_content("latents", {"latents": latents})
+        made = LatentsRecord(
+            key=key,
+            spec=spec,
+            sha256=digest,
+            seconds=time.monotonic() - started,
+            created=now(),
+            provenance=provenance(str(model.device)),
+        )
+        try:
+            ledger.record(made)
+        except LedgerConflict:  # another card, other last bits: all take what the ledger has, where it still is
+            first = _stored(ledger.get(LatentsRecord, key), store)
+            latents = latents if first is None else first
+    return replace(data, inputs=torch.from_numpy(latents))
+
+
+def _stored(record: LatentsRecord | None, store: Store) -> np.ndarray | None:
+    if record is None:
+        return None
+    with contextlib.suppress(FileNotFoundError):  # tidied away since: encoded again
+        return store.load_arrays(f"latents/{record.sha256}.safetensors", record.sha256)["latents"]
+    return None
+
+
+def _encode(pixels: torch.Tensor, model: Model) -> np.ndarray:
+    with torch.inference_mode():
+        parts = [model.encode(pixels[first : first + AT_ONCE]) for first in range(0, len(pixels), AT_ONCE)]
+    return torch.cat(parts).numpy()

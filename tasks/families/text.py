@@ -1,0 +1,66 @@
+"""Prompts to what a network is told of them: CLIP's text encoder and tokenizer (Radford et al. 2021), frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers.utils.logging import disable_progress_bar
+
+from tasks.model.parts import PipelineError, check_weights, read_json
+
+disable_progress_bar()  # of transformers, which draws one for every folder
+
+
+class TextEncoder:
+    """Prompts as float32 [tokens, width]. width: of the network's cross-attention."""
+
+    def __init__(self, network: CLIPTextModel, tokenizer: Any) -> None:
+        self.network = network
+        self._tokenizer = tokenizer
+        self.width = int(network.config.hidden_size)
+
+    @classmethod
+    def load(cls, encoder: Path, tokenizer: Path) -> TextEncoder:
+        """From the folders of a pipeline: safetensors, and the tokenizer's tables; classes are named here, not there.
+
+        Raises:
+            PipelineError: if they are not CLIP's.
+        """
+        config = read_json(encoder / "config.json")
+        if config.get("model_type") != "clip_text_model":
+            raise PipelineError(f"{encoder} holds a {config.get('model_type')}, not CLIP's text encoder")
+        try:
+            with torch.device("meta"):
+                bones = CLIPTextModel(CLIPTextConfig.from_dict(config))
+            check_weights(
+                bones, encoder, prefix="text_model.", unused=("embeddings.position_ids",)
+            )  # as older ones have them
+            network = CLIPTextModel.from_pretrained(encoder, use_safetensors=True, trust_remote_code=False)
+            words = CLIPTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
+        except PipelineError:
+            raise
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise PipelineError(f"{encoder} could not be loaded as CLIP's text encoder: {error}") from error
+        if len(words) > network.config.vocab_size:
+            raise PipelineError(f"{tokenizer} knows {len(words)} tokens, the text encoder {network.config.vocab_size}")
+        return cls(network.float().eval().requires_grad_(False), words)
+
+    def to(self, device: torch.device | str) -> None:
+        """Move it to a device."""
+        self.network.to(device)
+
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str]) -> torch.Tensor:
+        """float32 [b, tokens, width] on the CPU; longer prompts are cut, as diffusers' pipelines cut them."""
+        tokens = self._tokenizer(
+            list(prompts),
+            padding="max_length",
+            max_length=min(self._tokenizer.model_max_length, self.network.config.max_position_embeddings),
+            truncation=True,
+            return_tensors="pt",
+        ).input_ids
+        return self.network(tokens.to(self.network.device))[0].float().cpu()

@@ -1,0 +1,116 @@
+"""Parts of pipelines that people give: found by path or hub id, looked at before anything is allocated, read as safetensors.
+
+Both diffusers and transformers make a network from a config and then fill it. Here the config is first built without memory
+(torch's "meta" device) and held against the headers of the weights, so that a broken or hostile folder is a sentence and not
+an exhausted memory. Classes are named by us, never by the folder, and nothing that is read is executed.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from infra.digest import sha256_of_file
+from tasks.model.network_config import MAXIMUM_PARAMETERS
+
+READ = {".safetensors", ".json", ".txt"}  # of a part; whatever else lies there is not looked at
+N = TypeVar("N", bound=nn.Module)
+
+
+class PipelineError(ValueError):
+    """A given pipeline or part of one cannot be used; the message says why and what to do."""
+
+
+def digests_of_folder(folder: Path, parts: Mapping[str, bool] | None = None) -> dict[str, str]:
+    """sha256 of everything that is read of a folder, by relative name.
+
+    Args:
+        parts: only these sub-folders, and files in the folder itself; True where weights must be in it. None means all.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.suffix not in READ or not path.is_file() or any(part.startswith(".") for part in name.parts):
+            continue
+        if parts is None or len(name.parts) == 1 or name.parts[0] in parts:
+            stat = path.stat()
+            found[name.as_posix()] = _file_digest(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    for part, weighty in (parts or {}).items():
+        if weighty and not any(name.startswith(f"{part}/") and name.endswith(".safetensors") for name in found):
+            raise PipelineError(f"'{folder}' holds no safetensors weights in {part}/")
+    return found
+
+
+@functools.lru_cache(maxsize=4096)  # a base of some GB is asked for several times in a run
+def _file_digest(path: str, size: int, modified: int) -> str:
+    return sha256_of_file(Path(path))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a part. Raises PipelineError if it is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise PipelineError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise PipelineError(f"{path} holds no JSON object")
+    return found
+
+
+def check_weights(network: nn.Module, folder: Path, *, prefix: str = "", unused: tuple[str, ...] = ()) -> None:
+    """That the safetensors files of a folder hold just the numbers of a network made on the meta device.
+
+    Args:
+        prefix: that names may have in the file. unused: names that may be there beside them.
+
+    Raises:
+        PipelineError: naming the first tensor that is missing, strange or of another shape; or if there are too many.
+    """
+    count = sum(parameter.numel() for parameter in network.parameters())
+    if count > MAXIMUM_PARAMETERS:
+        raise PipelineError(f"{folder} describes {count:,} parameters; {MAXIMUM_PARAMETERS:,} are supported")
+    shapes: dict[str, tuple[int, ...]] = {}
+    try:
+        for path in sorted(folder.glob("*.safetensors")):
+            with safe_open(path, framework="numpy") as file:
+                for name in file.keys():  # noqa: SIM118 - it is no mapping
+                    shapes[name.removeprefix(prefix)] = tuple(file.get_slice(name).get_shape())
+    except (OSError, SafetensorError) as error:
+        raise PipelineError(f"{folder} holds weights that cannot be read: {error}") from error
+    if not shapes:
+        raise PipelineError(f"{folder} holds no safetensors weights")
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    for name in sorted((wanted.keys() | shapes.keys()) - set(unused)):
+        if wanted.get(name) != shapes.get(name):
+            raise PipelineError(
+                f"{folder}: weights and config differ in '{name}': {shapes.get(name)} where the config asks for "
+                f"{wanted.get(name)}"
+            )
+
+
+def load_diffusers_part(kind: type[N], folder: Path) -> N:
+    """A diffusers model of the class `kind` from a folder of config.json and safetensors; frozen, in float32.
+
+    Raises:
+        PipelineError: if it is not one.
+    """
+    config = read_json(folder / "config.json")
+    if config.get("_class_name", kind.__name__) != kind.__name__:
+        raise PipelineError(f"{folder} holds a {config['_class_name']}, not a {kind.__name__}")
+    try:
+        with torch.device("meta"):
+            bones = kind.from_config({k: v for k, v in config.items() if k != "_name_or_path"})  # type: ignore[attr-defined]
+        check_weights(bones, folder)
+        network = kind.from_pretrained(folder, use_safetensors=True, low_cpu_mem_usage=False)  # type: ignore[attr-defined]
+    except PipelineError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, ZeroDivisionError) as error:
+        raise PipelineError(f"{folder} could not be loaded as a {kind.__name__}: {error}") from error
+    return network.float().eval().requires_grad_(False)
