@@ -5,6 +5,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 STUDY  ?= deployments/studies/openmoji.yaml
 DATA   := data/openmoji
+MODELS := data/openmoji-models
 
 .PHONY: help setup demo demo-tiny demo-join reattribute validate-data gc opt-out history ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
 
@@ -23,6 +24,10 @@ $(VENV)/ready: requirements.lock
 
 $(DATA)/metadata.csv: | $(VENV)/ready
 	$(RUN) -m tasks.partition.openmoji --out $(DATA)
+
+# What the toy studies of latent diffusion and of LoRA stand on; four minutes, once.
+$(MODELS)/stamp.json: $(DATA)/metadata.csv | $(VENV)/ready
+	$(RUN) -m tasks.toy --images $(DATA) --out $(MODELS)
 
 demo: $(DATA)/metadata.csv | $(VENV)/ready   ## credit the designers of OpenMoji, start to end
 	$(RUN) -m flows.run $(STUDY)

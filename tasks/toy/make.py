@@ -51,7 +51,7 @@ ATTRIBUTION = (
 class Steps:
     """How long each model is trained; by default so long that both take four minutes on one thread of an ordinary core."""
 
-    autoencoder: int = 1000
+    autoencoder: int = 2000
     text_to_image: int = 2000
 
 
