@@ -14,6 +14,7 @@ import torch
 from tasks.partition.images import Decoded, Refused, decode
 from tasks.partition.names import clean, closest
 from tasks.partition.openmoji import prompt_of
+from tasks.partition.prompts import PromptError, normalise
 
 _MEGAPIXELS = 50.0  # of one image, at most
 
@@ -86,6 +87,8 @@ def _rows(table: Path) -> list[dict[str, str]]:
         raise ToyError(
             f"{table} needs rows with the columns {wanted}; it has {', '.join(sorted(columns)) or 'no rows'}"
         )
+    if short := [row["file_name"] for row in rows if None in row.values()]:
+        raise ToyError(f"{table}: the row of {short[0]!r} has too few cells")
     return rows
 
 
@@ -97,4 +100,8 @@ def _decode(folder: Path, name: str, resolution: int) -> Decoded:
 
 
 def _prompt(row: dict[str, str]) -> str:
-    return row["prompt"] if "prompt" in row else prompt_of(row)
+    """As a study reads it: whoever fine-tunes the model gives it the very same text."""
+    try:
+        return normalise(row["prompt"] if "prompt" in row else prompt_of(row))
+    except PromptError as error:
+        raise ToyError(f"the prompt of {row['file_name']!r} {error}") from None

@@ -68,3 +68,13 @@ def test_a_folder_without_a_usable_table_says_how_to_make_one(tmp_path: Path) ->
     (tmp_path / "metadata.csv").write_text("file_name,contributor,prompt\na.png,me,x\n")
     with pytest.raises(ToyError, match=r"a\.png cannot be read"):
         read_lessons(tmp_path, [], 16)
+    (tmp_path / "metadata.csv").write_text("file_name,contributor,prompt\na.png,me\n")
+    with pytest.raises(ToyError, match=r"'a\.png' has too few cells"):
+        read_lessons(tmp_path, [], 16)
+
+
+def test_an_image_without_a_prompt_is_named(drawings: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").symlink_to(drawings / "images")
+    (tmp_path / "metadata.csv").write_text("file_name,contributor,prompt\nimages/5.png,me,  \n")
+    with pytest.raises(ToyError, match=r"the prompt of 'images/5\.png' .*shows no character"):
+        read_lessons(tmp_path, [], 16)
