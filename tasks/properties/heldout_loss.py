@@ -77,6 +77,8 @@ def _score(levels: int, denoiser: Denoiser, statistics: Statistics) -> float:
             batch = pairs[start : start + size]
             pixels = np.stack([images[image] for image, _ in batch])
             clean = denoiser.encode(torch.from_numpy(pixels)).to(signal.device)  # [b, C, h, w]
+            # The order in memory decides the last bits of a score, so it is always the same one.
+            clean = clean.contiguous(memory_format=torch.channels_last)
             drawn = fixed_noise([digests[image].tobytes() for image, _ in batch], [t for _, t in batch], clean[0].shape)
             noise = torch.from_numpy(drawn).to(signal.device)
             t = torch.tensor([t for _, t in batch], dtype=torch.int64, device=signal.device)
