@@ -22,6 +22,14 @@ CHROMA_WEIGHT = 2.0  # of the error in colour beside the whole error; without it
 KL_WEIGHT = 1e-5  # of the mean over the latents; it only keeps them from growing without bounds
 BATCH = 6  # small, for many steps in little time
 LEARNING_RATE = 6e-3
+CHOICES = {
+    "channels": list(CHANNELS),
+    "norm_groups": NORM_GROUPS,
+    "chroma_weight": CHROMA_WEIGHT,
+    "kl_weight": KL_WEIGHT,
+    "batch": BATCH,
+    "learning_rate": LEARNING_RATE,
+}
 
 
 def train_autoencoder(lessons: Lessons, *, steps: int, seed: int, ticker: Ticker) -> AutoencoderKL:

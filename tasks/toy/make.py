@@ -22,12 +22,14 @@ from tasks.model.randomness import mix
 from tasks.model.threads import one_thread
 from tasks.partition.names import clean
 from tasks.progress import Say, Ticker
+from tasks.toy import autoencoder, text_to_image
 from tasks.toy.autoencoder import train_autoencoder
 from tasks.toy.images import Lessons, ToyError, read_lessons
 from tasks.toy.text_to_image import train_text_to_image
 from tasks.toy.tokenizer import save_vocabulary
 
 STAMP = "stamp.json"
+SCHEMA = 1  # to be raised when the code of this step changes what it makes
 # The players of the toy studies in deployments/studies.
 PLAYERS = (
     "Alexander Müller",
@@ -78,8 +80,10 @@ def make(
         raise ToyError(f"every model needs at least one step of training, not {steps}")
     lessons = read_lessons(images, without, resolution)
     recipe: dict[str, Any] = {
-        "schema": 1,
+        "schema": SCHEMA,
         "steps": asdict(steps),
+        "autoencoder": autoencoder.CHOICES,
+        "text_to_image": text_to_image.CHOICES,
         "resolution": resolution,
         "seed": seed,
         "without": sorted({clean(name) for name in without}),
@@ -115,12 +119,10 @@ def make(
 
 
 def _train(folder: Path, lessons: Lessons, steps: Steps, seed: int, say: Say) -> None:
-    autoencoder = train_autoencoder(
-        lessons, steps=steps.autoencoder, seed=mix(seed, 1), ticker=Ticker(say, "autoencoder")
-    )
-    autoencoder.save_pretrained(folder / "autoencoder")
+    trained = train_autoencoder(lessons, steps=steps.autoencoder, seed=mix(seed, 1), ticker=Ticker(say, "autoencoder"))
+    trained.save_pretrained(folder / "autoencoder")
     pipeline = train_text_to_image(
-        lessons, autoencoder, steps=steps.text_to_image, seed=mix(seed, 2), ticker=Ticker(say, "text-to-image")
+        lessons, trained, steps=steps.text_to_image, seed=mix(seed, 2), ticker=Ticker(say, "text-to-image")
     )
     pipeline.save_pretrained(folder / "text-to-image")
     save_vocabulary(pipeline.tokenizer, folder / "text-to-image" / "tokenizer")

@@ -15,13 +15,22 @@ from tasks.progress import Ticker
 from tasks.toy.autoencoder import encode
 from tasks.toy.fit import fit
 from tasks.toy.images import Lessons
-from tasks.toy.tokenizer import LONGEST, train_tokenizer
+from tasks.toy.tokenizer import LONGEST, MERGES, train_tokenizer
 
 CHANNELS = (32, 64)
 TEXT_WIDTH = 64
 BATCH = 32
 LEARNING_RATE = 2e-3
 DROPOUT = 0.1  # of prompts, for classifier-free guidance (Ho & Salimans 2022, algorithm 1)
+CHOICES = {
+    "channels": list(CHANNELS),
+    "text_width": TEXT_WIDTH,
+    "tokens": LONGEST,
+    "merges": MERGES,
+    "batch": BATCH,
+    "learning_rate": LEARNING_RATE,
+    "dropout": DROPOUT,
+}
 
 
 def train_text_to_image(
