@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,14 @@ import numpy as np
 import torch
 
 from infra.digest import digest_of
-from infra.ledger import LatentsRecord, Ledger, LedgerConflict
+from infra.ledger import LatentsRecord, Ledger, LedgerConflict, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store, StoreError, scratch_folder
 from tasks.families.types import Base, base_digest
 from tasks.model.model import Model
 from tasks.model.train import TrainingData
 
-LATENTS = 1  # version of what `prepared` does
+LATENTS = 1  # version of what `prepared` does, and of how images became the pixels that it is given
 AT_ONCE = 64  # images that are encoded at a time
 
 
@@ -59,6 +59,14 @@ def base_of(spec: Mapping[str, Any]) -> dict[str, str] | None:
     return dict(found) if isinstance(found, Mapping) else None
 
 
+def base_folders(record: ModelRecord) -> set[str]:
+    """Where in the store the base is that a recorded reference or pruned model names; none if it names none."""
+    if "architecture" in record.files:
+        return {f"base/{record.files['base']}"} if "base" in record.files else set()
+    files = base_of(record.spec)
+    return set() if files is None else {base_folder(files)}
+
+
 @contextlib.contextmanager
 def fetch_base(files: Mapping[str, str] | None, store: Store) -> Iterator[Path | None]:
     """A local folder with a base's files, each checked against its digest; it is gone at the end of the block.
@@ -83,11 +91,7 @@ def prepared(data: TrainingData, model: Model, store: Store) -> TrainingData:
     if not model.encoder:
         return data
     ledger = Ledger(store)
-    spec = {
-        "version": LATENTS,
-        "encoder": model.encoder,
-        "images": digest_of("images", [list(data.inputs.shape[1:]), list(data.digests)]),
-    }
+    spec = latents_spec(model.encoder, data.inputs.shape[1], data.digests)
     key = digest_of("latents", spec)
     record = ledger.get(LatentsRecord, key)
     latents = _stored(record, store)
@@ -111,11 +115,33 @@ def prepared(data: TrainingData, model: Model, store: Store) -> TrainingData:
     return replace(data, inputs=torch.from_numpy(latents))
 
 
+def latents_spec(encoder: str, resolution: int, digests: Sequence[str]) -> dict[str, Any]:
+    """What latents are made from, as their record says it. digests: of the images, in order."""
+    return {"version": LATENTS, "encoder": encoder, "images": images_digest(resolution, digests)}
+
+
+def latents_are_stored(encoder: str, resolution: int, digests: Sequence[str], store: Store) -> bool:
+    """Whether `prepared` would encode nothing. Writes nothing."""
+    key = digest_of("latents", latents_spec(encoder, resolution, digests))
+    record = Ledger(store, packs=False).get(LatentsRecord, key)
+    return record is not None and store.exists(latents_file(record))
+
+
+def images_digest(resolution: int, digests: Sequence[str]) -> str:
+    """The name of a list of square RGB images in a record of latents."""
+    return digest_of("images", [[resolution, resolution, 3], list(digests)])
+
+
+def latents_file(record: LatentsRecord) -> str:
+    """Where in the store recorded latents are."""
+    return f"latents/{record.sha256}.safetensors"
+
+
 def _stored(record: LatentsRecord | None, store: Store) -> np.ndarray | None:
     if record is None:
         return None
     with contextlib.suppress(FileNotFoundError):  # tidied away since: encoded again
-        return store.load_arrays(f"latents/{record.sha256}.safetensors", record.sha256)["latents"]
+        return store.load_arrays(latents_file(record), record.sha256)["latents"]
     return None
 
 

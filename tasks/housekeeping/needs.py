@@ -1,6 +1,7 @@
 """What kept statements rest on, as objects of the store:
 
     manifest ─▶ reference, pruned model, statistics          by the sha256 it names
+             ─▶ their records ─▶ base                        the autoencoder or pipeline that they stand on
     evaluations.parquet ─▶ model_key, samples_key ─▶ ledger ─▶ sha256 of weights and images
 
 A statement that cannot be read as one stops everything: what it needs would not be known.
@@ -20,12 +21,13 @@ from pydantic import AwareDatetime, BaseModel
 from infra.ledger import Digest, ModelRecord, SamplesRecord
 from infra.store import Store, StoreError
 from infra.store_types import StoreUnavailable
+from tasks.families.stored import base_folders
 from tasks.housekeeping.types import Rules
 from tasks.publish.storage import MANIFEST, read_manifest
 from tasks.reference.pruned import pruned_files
 
 EVALUATIONS = "evaluations.parquet"
-_GIVEN = re.compile(r"reference/([0-9a-f]{64})")
+_GIVEN = re.compile(r"(?:reference|base)/[0-9a-f]{64}")
 
 
 class _Made(BaseModel):
@@ -39,6 +41,7 @@ class _File(BaseModel):
 
 class _Model(BaseModel):
     pretrained: str | None
+    autoencoder: str | None = None
 
 
 class _Study(BaseModel):
@@ -80,12 +83,15 @@ def needs_of_statements(
     keys: set[str] = set()
     for statement, manifest in kept.items():
         keys.add(f"reference/{manifest.reference.sha256}")
-        keys |= {f"reference/{given}" for given in _GIVEN.findall(manifest.study.model.pretrained or "")}
+        for given in (manifest.study.model.pretrained, manifest.study.model.autoencoder):
+            keys |= set(_GIVEN.findall(given or ""))
+        if (reference := models.get(manifest.reference.key)) is not None:
+            keys |= base_folders(reference)
         shown = (record.sha256 for record in samples.values() if record.model == manifest.reference.key)
         keys |= {f"samples/{sha256}.safetensors" for sha256 in shown}  # the few images of it that people see
         keys.add(f"pruned/{manifest.pruned.sha256}.safetensors")
         if (pruned := models.get(manifest.pruned.key)) is not None:
-            keys |= set(pruned_files(pruned))
+            keys |= {*pruned_files(pruned), *base_folders(pruned)}
         keys |= {f"statistics/{digest}.safetensors" for digest in manifest.statistics.values() if digest is not None}
         model_keys, samples_keys = _evaluated(store, statement, manifest)
         keys |= {f"models/{models[key].sha256}.safetensors" for key in model_keys if key in models}

@@ -2,10 +2,14 @@
 
     models, samples         stay while an evaluation of a kept statement has them
     data                    stays while the newest epoch of a study rests on it; else goes: a run prepares its images again
+    latents                 as data: those of images that a newest epoch froze stay, as its reference and pruned model must
+                            come out the same if they are made again; else they go: a run encodes its images again
     shards                  go: work sent to a work pool by runs that are over (none is going on while something is deleted)
     reference, pruned,      stay while the ledger knows them: made again on another machine they may differ in the last bit,
     statistics              and then nothing could be added to the evaluations that rest on them (`retired_epochs` lets go,
                             but not of those whose evaluations no statement tells of yet: that run may be taken up again)
+    base                    stays while a reference or a pruned model that the ledger knows stands on it, and goes with the
+                            last of them; so does what a run left that was killed before it had made one
     checkpoints             go: that training was interrupted, and begins anew
     studies                 stay; what a killed run left of a statement without a manifest goes
     epochs                  stay, and are not looked at
@@ -22,9 +26,10 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from itertools import groupby
 
-from infra.ledger import Ledger, ModelRecord, SamplesRecord, StatisticsRecord
+from infra.ledger import LatentsRecord, Ledger, ModelRecord, SamplesRecord, StatisticsRecord
 from infra.store import Entry, Store
-from tasks.epoch.records import images_of_epochs
+from tasks.epoch.records import FOLDER, images_of_epochs, read_epochs
+from tasks.families.stored import base_folders, images_digest, latents_file
 from tasks.housekeeping.needs import Needs, needs_of_statements
 from tasks.housekeeping.types import Group, Item, Rules, Verdict
 from tasks.housekeeping.untold import untold
@@ -32,11 +37,13 @@ from tasks.publish.storage import LATEST, MANIFEST, RUN
 from tasks.reference.pruned import pruned_files
 from tasks.reference.reference import reference_folder
 
-KINDS = ("models", "samples", "data", "shards", "reference", "pruned", "statistics", "studies")
+KINDS = ("models", "samples", "data", "latents", "shards", "reference", "pruned", "base", "statistics", "studies")
 EXAMPLES = 3
-_FILE = re.compile(r"(models|samples|data|pruned|statistics)/[0-9a-f]{64}\.safetensors|pruned/[0-9a-f]{64}\.json")
+_FILE = re.compile(
+    r"(models|samples|data|latents|pruned|statistics)/[0-9a-f]{64}\.safetensors|pruned/[0-9a-f]{64}\.json"
+)
 _SHARD = re.compile(r"shards/(settings/)?[0-9a-f]{64}\.(json|safetensors)|shards/reports/[0-9a-f-]{36}\.json")
-_FOLDER = re.compile(r"reference/[0-9a-f]{64}")
+_FOLDER = re.compile(r"(reference|base)/[0-9a-f]{64}")
 _CHECKPOINT = re.compile(r"(reference|pruned)/[0-9a-f]{64}/checkpoint\.safetensors")
 
 NEEDED = "a kept statement rests on it"
@@ -107,7 +114,7 @@ def groups(verdicts: Iterable[Verdict]) -> tuple[Group, ...]:
 @dataclass(frozen=True)
 class _Known:
     """The ledger's records, and the objects and folders that they name. untold: those of them, as in UNTOLD; looked for only
-    where they could go. images: what epochs froze, with the epoch's name."""
+    where they could go. images: what epochs froze, as pixels and as latents, with the epoch's name."""
 
     models: Mapping[str, ModelRecord]
     samples: Mapping[str, SamplesRecord]
@@ -121,18 +128,32 @@ class _Known:
         keys = {f"statistics/{r.sha256}.safetensors" for r in ledger.all(StatisticsRecord).values()}
         keys |= {f"samples/{r.sha256}.safetensors" for r in samples.values()}
         for record in models.values():
+            keys |= base_folders(record)
             if "architecture" in record.files:
                 keys |= set(pruned_files(record))
             else:
                 keys |= {f"models/{record.sha256}.safetensors", reference_folder(record)}
         resting = untold(ledger, models, samples) if rules.retired_epochs else frozenset()
-        return cls(models, samples, keys, resting, images_of_epochs(ledger.store))
+        images = {**images_of_epochs(ledger.store), **_latents_of_epochs(ledger)}
+        return cls(models, samples, keys, resting, images)
+
+
+def _latents_of_epochs(ledger: Ledger) -> dict[str, str]:
+    """Keys of the latents of images that the newest epoch of each study froze -> the name of that epoch."""
+    if not (latents := ledger.all(LatentsRecord).values()):
+        return {}
+    epochs: dict[str, str] = {}
+    for study in {key.split("/")[1] for key in ledger.store.list(FOLDER) if key.count("/") == 2}:
+        for newest in read_epochs(ledger.store, study)[-1:]:
+            images = images_digest(newest.data.resolution, [digest for digest, _ in newest.data.train])
+            epochs[images] = f"{newest.name} of {newest.study}"
+    return {latents_file(r): epochs[r.spec["images"]] for r in latents if r.spec.get("images") in epochs}
 
 
 def _portion(key: str) -> str:
-    """What a key is kept or removed with: its reference's folder, its run's folder, or only itself."""
+    """What a key is kept or removed with: its reference's, its base's or its run's folder, or only itself."""
     parts = key.split("/")
-    if parts[0] == "reference" and len(parts) > 2 and not _CHECKPOINT.fullmatch(key):
+    if parts[0] in ("reference", "base") and len(parts) > 2 and not _CHECKPOINT.fullmatch(key):
         return "/".join(parts[:2])
     if parts[0] == "studies" and len(parts) > 3:
         return "/".join(parts[:3])
@@ -162,7 +183,7 @@ def _reasons(item: Item, needs: Needs, known: _Known, rules: Rules) -> tuple[str
         return STRANGE, ""
     if name in needs.keys:
         return NEEDED, ""
-    if item.kind == "data":
+    if item.kind in ("data", "latents"):
         return (FROZEN.format(epoch=known.images[name]) if name in known.images else None), PREPARED
     if name not in known.keys:
         return None, UNKNOWN

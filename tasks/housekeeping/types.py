@@ -13,7 +13,8 @@ class Rules:
     """What is to be kept.
 
     studies: whose statements are kept with all that they rest on; () means everybody's. statements: all of each study, or
-    the latest only. retired_epochs: whether models and statistics may go that the ledger knows, but no kept statement.
+    the latest only. retired_epochs: whether models, their bases and
+    statistics may go that the ledger knows, but no kept statement.
     older_than_days: what was written since is kept whatever it is.
     """
 
@@ -29,7 +30,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Item:
-    """Objects that are kept or removed together: a file of weights, a reference's folder, half a statement."""
+    """Objects that are kept or removed together: a file of weights, a reference's or a base's folder, half a statement."""
 
     kind: str  # the store's folder: models, samples, …
     keys: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Evaluations that no statement tells of: a run crashed before its first one, and may be taken up again.
 
     statement ─▶ pruned model       none of these ◀─ model ◀─ samples ◀─ score ─▶ statistics
-                                          └─▶ reference
+                                          └─▶ reference, base
 
 What they rest on is theirs alone to lose: made again it may differ in the last bit, and then nothing could be added to them.
 """
@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from infra.ledger import Ledger, ModelRecord, SamplesRecord, ScoreRecord
+from tasks.families.stored import base_folders
 from tasks.housekeeping.needs import pruned_of_statements
 from tasks.reference.pruned import pruned_files
 from tasks.reference.reference import reference_folder
 
 
 def untold(ledger: Ledger, models: Mapping[str, ModelRecord], samples: Mapping[str, SamplesRecord]) -> frozenset[str]:
-    """Keys and folders of references, pruned models and statistics on which such evaluations rest.
+    """Keys and folders of references, pruned models, their bases, and statistics on which such evaluations rest.
 
     Args:
         models, samples: all of the ledger's.
@@ -33,9 +34,9 @@ def untold(ledger: Ledger, models: Mapping[str, ModelRecord], samples: Mapping[s
     for key in set(evaluated.values()):
         if (pruned := models.get(key)) is None or "architecture" not in pruned.files:
             continue
-        keys |= set(pruned_files(pruned))
+        keys |= {*pruned_files(pruned), *base_folders(pruned)}
         if (reference := models.get(pruned.spec.get("reference", ""))) is not None:
-            keys.add(reference_folder(reference))
+            keys |= {reference_folder(reference), *base_folders(reference)}
     subjects = evaluated.keys() | {key for key, r in samples.items() if r.model in evaluated}
     scores = ledger.all(ScoreRecord).values() if subjects else ()
     digests = {r.spec.get("statistics") for r in scores if r.subject in subjects} - {None}

@@ -2,11 +2,14 @@
 
     uploads      their own, of every collection, also unfinished ones
     data         prepared images: each set holds everybody's, and every run makes its own again
+    latents      the same images as an autoencoder encodes them, which it can decode: everybody's too, encoded again at need
     models       fine-tuned weights of coalitions in which they were
     samples      images drawn from these
 
 A coalition that is the ledger's and has a member whom no statement lists (a run that never published) may be theirs, and
-goes too. Records of the ledger, statements, reference, pruned model and statistics stay.
+goes too. A record of latents names the list of its images, not who is among them: so all of them go, as all of data do,
+with the prompts that lie there. Records of the ledger, statements, reference, pruned model and statistics stay, and so does
+the base on which these may stand: nobody's images trained it here.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ def find(store: Store, name: str, past: Past, *, prepared: bool) -> Found:
     """What there is to be removed.
 
     Args:
-        prepared: whether prepared images can hold theirs: those that were made since they are out do not.
+        prepared: whether prepared images and latents can hold theirs: those that were made since they are out do not.
 
     Raises:
         StoreError: if a record of the ledger cannot be read.
@@ -36,6 +39,7 @@ def find(store: Store, name: str, past: Past, *, prepared: bool) -> Found:
     return {
         "uploads": _uploads(store, name),
         "data": store.entries("data") if prepared else {},
+        "latents": store.entries("latents") if prepared else {},
         "models": _there(store, "models", models),
         "samples": _there(store, "samples", samples),
     }

@@ -18,9 +18,10 @@ def still_holds(name: str, past: Past) -> tuple[str, ...]:
         numbers = sorted(number for _, number in of_study if number is not None)
         which = f"epoch {', '.join(map(str, numbers))} of study '{study}'" if numbers else f"study '{study}'"
         said.append(
-            f"reference model, pruned model, images drawn from the reference, and reference statistics of {which} were made "
-            "from their images too, held-out ones among them: until the study's next epoch, and in the store until "
-            "housekeeping takes retired epochs away"
+            f"reference model, pruned model (of LoRA: their adapters), images drawn from the reference, and reference "
+            f"statistics of {which} were made from their images too, held-out ones among them, and from their prompts where "
+            "the model takes some: until the study's next epoch, and in the store until housekeeping takes retired epochs "
+            "away"
         )
     if statements := past.statements[name]:
         listed = ", ".join(statements[:SHOWN]) + (" …" if len(statements) > SHOWN else "")

@@ -7,7 +7,8 @@ from tasks.publish import numbers, text
 
 KINDS = {
     "uploads": "objects of their uploads",
-    "data": "sets of prepared images, everybody's, made again by the next run",
+    "data": "sets of prepared images with their prompts, everybody's, made again by the next run",
+    "latents": "sets of images as an autoencoder encodes them, everybody's, made again by the next run",
     "models": "fine-tuned models of coalitions in which they were",
     "samples": "sets of images drawn from these models",
 }

@@ -27,6 +27,7 @@ from tasks.housekeeping.survey import (
     KINDS,
     KNOWN,
     NEEDED,
+    PREPARED,
     RETIRED,
     STRANGE,
     UNFINISHED,
@@ -199,6 +200,8 @@ def test_litter_goes_and_what_is_not_ours_stays(epochs: Store) -> None:
         f"samples/{OTHER}.safetensors": UNKNOWN,
         f"pruned/{OTHER}.json": UNKNOWN,
         f"reference/{OTHER}/unet/config.json": UNKNOWN,
+        f"base/{OTHER}/config.json": UNKNOWN,
+        f"latents/{OTHER}.safetensors": PREPARED,
         f"reference/{'cd' * 32}/checkpoint.safetensors": INTERRUPTED,
         "studies/small/20250101T000000Z-abcdef01/report.html": UNFINISHED,
     }
@@ -206,6 +209,8 @@ def test_litter_goes_and_what_is_not_ours_stays(epochs: Store) -> None:
         "models/notes.txt",
         "models/old/weights.safetensors",
         "reference/mine/model.bin",
+        "base/mine/vae.bin",
+        "latents/notes.txt",
         "studies/small/notes.txt",
     ]
     others = ["uploads/alice/1.png", "elsewhere/thing", "packs/scores/0.json"]

@@ -11,10 +11,25 @@ import pandas as pd
 import pytest
 
 from infra.digest import digest_of, sha256
-from infra.ledger import Ledger, ModelRecord, Record, SamplesRecord, ScoreRecord, StatisticsRecord
+from infra.ledger import LatentsRecord, Ledger, ModelRecord, Record, SamplesRecord, ScoreRecord, StatisticsRecord
 from infra.store import Store, StoreError
 from tasks.epoch.records import EpochRecord, open_epoch
-from tasks.housekeeping.survey import FROZEN, NEEDED, PREPARED, RETIRED, STATEMENT, STRANGE, UNFINISHED, UNTOLD, survey
+from tasks.families.stored import base_folder, latents_spec
+from tasks.housekeeping.clear import clear
+from tasks.housekeeping.survey import (
+    FROZEN,
+    KNOWN,
+    NEEDED,
+    PREPARED,
+    RETIRED,
+    STATEMENT,
+    STRANGE,
+    UNFINISHED,
+    UNKNOWN,
+    UNTOLD,
+    YOUNG,
+    survey,
+)
 from tasks.housekeeping.types import Rules
 
 RUN = "20260101T000000Z-0123abcd"
@@ -42,20 +57,29 @@ def record(store: Store, made: type[Record], kind: str, spec: dict[str, Any], **
 
 
 class Made:
-    """An epoch's reference, pruned model and statistics in store and ledger, and one scored evaluation."""
+    """An epoch's reference, pruned model and statistics in store and ledger, and one scored evaluation. base: content of the
+    autoencoder on which reference and pruned model stand."""
 
-    def __init__(self, store: Store, name: str, *, evaluated: bool = True, architecture: str = "shapes") -> None:
-        self.reference_record = record(store, ModelRecord, "reference", {"of": name}, sha256=content(f"r{name}"))
+    def __init__(
+        self, store: Store, name: str, *, evaluated: bool = True, architecture: str = "shapes", base: str | None = None
+    ) -> None:
+        stands_on = {} if base is None else {"config.json": content(base), "weights.safetensors": content(base)}
+        self.base = None if base is None else base_folder(stands_on)
+        made_from = {"of": name, **({"base": stands_on} if base else {})}
+        self.reference_record = record(store, ModelRecord, "reference", made_from, sha256=content(f"r{name}"))
         self.pruned_record = record(
             store, ModelRecord, "pruned", {"reference": self.reference_record.key, "ratio": 0.5},
-            sha256=content(f"p{name}"), files={"architecture": content(architecture)},
+            sha256=content(f"p{name}"),
+            files={
+                "architecture": content(architecture), **({"base": self.base.split("/")[1]} if self.base else {})
+            },
         )  # fmt: skip
         self.reference = f"reference/{content(f'r{name}')}/unet/config.json"
         self.pruned = f"pruned/{content(f'p{name}')}.safetensors"
         self.architecture = f"pruned/{content(architecture)}.json"
         self.statistics = f"statistics/{content(f's{name}')}.safetensors"
         record(store, StatisticsRecord, "statistics", {"of": name}, sha256=content(f"s{name}"))
-        for key in self.keys:
+        for key in (*self.keys, *(f"{self.base}/{file}" for file in stands_on)):
             store.write(key, b"x")
         if evaluated:
             spec = {"pruned": self.pruned_record.key, "members": ["a"], "how": {}}
@@ -147,6 +171,74 @@ def test_the_images_of_each_studys_newest_epoch_stay_and_those_of_older_ones_go(
     assert said[other] == (False, FROZEN.format(epoch="epoch 1 of other"))
     assert said[old] == said[nobodys] == (True, PREPARED)
     assert not any(key.startswith("epochs/") for key in said)  # its records are never looked at
+
+
+def latents(store: Store, *, resolution: int = 8, digest: str = "c", encoder: str = "e") -> str:
+    """Of one image, in store and ledger. Returns their key."""
+    spec = latents_spec(encoder * 64, resolution, (digest * 64,))
+    made = content(f"latents {resolution} {digest} {encoder}")
+    record(store, LatentsRecord, "latents", spec, sha256=made)
+    store.write(f"latents/{made}.safetensors", b"x")
+    return f"latents/{made}.safetensors"
+
+
+@pytest.mark.parametrize("retired", [False, True])
+def test_latents_of_the_newest_epochs_images_stay_whatever_encoded_them_and_all_others_go(
+    store: Store, retired: bool
+) -> None:
+    freeze(store, "small", 1, "images")  # one, of digest ccc…, 8 x 8
+    kept = [latents(store), latents(store, encoder="f")]
+    others = [latents(store, digest="d"), latents(store, resolution=16), f"latents/{content('nobodys')}.safetensors"]
+    store.write(others[-1], b"x")
+    rules = Rules(retired_epochs=retired, older_than_days=0)
+    said = verdicts(store, rules)
+    assert {said[key] for key in kept} == {(False, FROZEN.format(epoch="epoch 1 of small"))}
+    assert {said[key] for key in others} == {(True, PREPARED)}
+    clear(store, rules, "a test", print)
+    assert sorted(store.list("latents")) == sorted(kept)
+
+
+def test_a_base_stays_with_what_stands_on_it_and_goes_with_the_last_of_them(store: Store) -> None:
+    kept = Made(store, "kept", base="shared")
+    kept.publish(store, "kept")
+    retired, alone = Made(store, "retired", base="shared"), Made(store, "alone", base="own")
+    for made in (retired, alone):
+        made.publish(store, made.reference_record.spec["of"])
+    rules = Rules(("kept",), older_than_days=0)
+    shared, own = f"{kept.base}/config.json", f"{alone.base}/config.json"
+    said = verdicts(store, rules)
+    assert (said[shared], said[own]) == ((False, NEEDED), (False, KNOWN))
+    said = verdicts(store, Rules(("kept",), retired_epochs=True, older_than_days=0))
+    assert (said[shared], said[own]) == ((False, NEEDED), (True, RETIRED))
+    clear(store, Rules(("kept",), retired_epochs=True, older_than_days=0), "a test", print)
+    assert store.list("base") == store.list(str(kept.base)) and len(store.list("base")) == 2
+
+
+def test_retiring_epochs_keeps_the_base_of_a_run_that_was_killed_before_its_first_statement(store: Store) -> None:
+    Made(store, "published").publish(store, "small")
+    killed = Made(store, "killed", base="its own")
+    assert verdicts(store)[f"{killed.base}/config.json"] == (False, UNTOLD)
+
+
+def test_half_a_base_of_a_killed_run_goes_when_it_is_old_and_what_is_no_base_stays(store: Store) -> None:
+    half, mine = f"base/{content('half')}/config.json", "base/mine/weights.bin"
+    store.write(half, b"x")
+    store.write(mine, b"x")
+    assert verdicts(store, Rules())[half] == (False, YOUNG.format(days=7))
+    assert (verdicts(store)[half], verdicts(store)[mine]) == ((True, UNKNOWN), (False, STRANGE))
+
+
+@pytest.mark.parametrize("field", ["pretrained", "autoencoder"])
+def test_a_base_in_the_store_that_a_kept_study_starts_from_stays(store: Store, field: str) -> None:
+    made = Made(store, "one")
+    made.publish(store, "small")
+    base = f"base/{content('a base')}"
+    store.write(f"{base}/config.json", b"x")
+    key = f"studies/small/{RUN}/manifest.json"
+    manifest = json.loads(store.read(key))
+    manifest["study"]["model"][field] = store.where(base)
+    store.write(key, json.dumps(manifest).encode())
+    assert verdicts(store)[f"{base}/config.json"] == (False, NEEDED)
 
 
 def test_an_epoch_that_cannot_be_read_stops_everything(store: Store) -> None:
