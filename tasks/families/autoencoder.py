@@ -57,12 +57,12 @@ class Autoencoder:
         return (latents * self._scale).float().cpu()
 
     def encode_again(self, pixels: torch.Tensor) -> torch.Tensor:
-        """As `encode`, for images that every coalition is asked about: each is encoded once a process."""
+        """As `encode`, for images that every coalition is asked about: each is encoded once a process, and alone, as the
+        last bits depend on how many are encoded at a time."""
         names = [hashlib.sha256(image.numpy().tobytes()).digest() for image in pixels]
-        new = [i for i, name in enumerate(names) if name not in self._known]
-        if new:
-            for i, latent in zip(new, self.encode(pixels[new]), strict=True):
-                self._known[names[i]] = latent
+        for image, name in zip(pixels, names, strict=True):
+            if name not in self._known:
+                self._known[name] = self.encode(image[None])[0]
         found = torch.stack([self._known[name] for name in names])
         while sum(latent.nbytes for latent in self._known.values()) > REMEMBERED and self._known:
             self._known.popitem(last=False)

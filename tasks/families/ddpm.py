@@ -68,9 +68,10 @@ class DDPM(Family):
         return {"architecture": architecture(model.network), "schedule": plain_config(model.schedule)}
 
     def maker(self, description: Mapping[str, Any], base: Path | None) -> Maker:
-        bones = skeleton(
-            description["architecture"]
-        )  # checking takes as long as a training step or two: once is enough
+        if set(description) != {"architecture", "schedule"}:
+            raise ValueError("this is not the description of a pruned network on pixels")
+        # Checking takes as long as a training step or two: once is enough.
+        bones = skeleton(description["architecture"])
         schedule = checked_schedule(description["schedule"])
         return lambda: Model(fill(bones), schedule)
 

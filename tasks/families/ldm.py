@@ -159,8 +159,8 @@ class LDM(Family):
         }
 
     def maker(self, description: Mapping[str, Any], base: Path | None) -> Maker:
-        if base is None:
-            raise ValueError("the description of this pruned model names no autoencoder")
+        if base is None or set(description) != {"architecture", "schedule", "base"}:
+            raise ValueError("this is not the description of a pruned network on latents")
         bones, schedule = skeleton(description["architecture"]), checked_schedule(description["schedule"])
         autoencoder = Autoencoder.load(base, base_digest(digests_of_folder(base)))
         return lambda: LatentModel(fill(bones), schedule, autoencoder)

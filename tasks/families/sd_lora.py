@@ -225,9 +225,9 @@ class StableDiffusionLoRA(Family):
 
     def count(self, model: Model) -> tuple[int, int]:
         assert isinstance(model, LoRAModel)
-        x = torch.zeros(1, *model.shape, device=model.device)
+        x, told = torch.zeros(1, *model.shape, device=model.device), model.embed([""])
         with FlopCounterMode(display=False) as counted, torch.no_grad():
-            model.predict(x, torch.zeros(1, dtype=torch.long, device=model.device))
+            model.predict(x, torch.zeros(1, dtype=torch.long, device=model.device), told)
         return counted.get_total_flops() // 2, sum(p.numel() for p in model.trainable().values())
 
     def parameters(self) -> int:

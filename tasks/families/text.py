@@ -10,7 +10,23 @@ import torch
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from tasks.model.parts import PipelineError, check_weights, read_json
+from tasks.model.parts import PipelineError, check_extent, check_report, check_weights, read_json
+
+# Of a config only these are used: others can ask transformers for code, such as attention kernels from the hub.
+_SETTINGS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "projection_dim",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+    "hidden_act",
+    "layer_norm_eps",
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+)
 
 disable_progress_bar()  # of transformers, which draws one for every folder
 
@@ -33,18 +49,28 @@ class TextEncoder:
         config = read_json(encoder / "config.json")
         if config.get("model_type") != "clip_text_model":
             raise PipelineError(f"{encoder} holds a {config.get('model_type')}, not CLIP's text encoder")
+        check_extent(config, encoder)
         try:
+            settings = CLIPTextConfig(**{name: config[name] for name in _SETTINGS if name in config})
             with torch.device("meta"):
-                bones = CLIPTextModel(CLIPTextConfig.from_dict(config))
+                bones = CLIPTextModel(settings)
             check_weights(
                 bones, encoder, prefix="text_model.", unused=("embeddings.position_ids",)
             )  # as older ones have them
-            network = CLIPTextModel.from_pretrained(encoder, use_safetensors=True, trust_remote_code=False)
+            network, report = CLIPTextModel.from_pretrained(
+                encoder,
+                config=settings,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
             words = CLIPTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
         except PipelineError:
             raise
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as error:
             raise PipelineError(f"{encoder} could not be loaded as CLIP's text encoder: {error}") from error
+        check_report(report, encoder)
         if len(words) > network.config.vocab_size:
             raise PipelineError(f"{tokenizer} knows {len(words)} tokens, the text encoder {network.config.vocab_size}")
         return cls(network.float().eval().requires_grad_(False), words)
@@ -55,7 +81,11 @@ class TextEncoder:
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> torch.Tensor:
-        """float32 [b, tokens, width] on the CPU; longer prompts are cut, as diffusers' pipelines cut them."""
+        """float32 [b, tokens, width] on the CPU; longer prompts are cut, as diffusers' pipelines cut them.
+
+        One by one: the last bits of a product depend on how many rows it has, and a prompt must be told the same in
+        whatever company it comes.
+        """
         tokens = self._tokenizer(
             list(prompts),
             padding="max_length",
@@ -63,4 +93,5 @@ class TextEncoder:
             truncation=True,
             return_tensors="pt",
         ).input_ids
-        return self.network(tokens.to(self.network.device))[0].float().cpu()
+        rows = [self.network(row[None].to(self.network.device))[0] for row in tokens]
+        return torch.cat(rows).float().cpu()

@@ -21,6 +21,7 @@ from infra.digest import sha256_of_file
 from tasks.model.network_config import MAXIMUM_PARAMETERS
 
 READ = {".safetensors", ".json", ".txt"}  # of a part; whatever else lies there is not looked at
+MAXIMUM_REPEATS = 100  # of a layer, and of entries in a list of a config: each costs memory even on the meta device
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -64,6 +65,25 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
+def check_extent(config: Mapping[str, Any], folder: Path) -> None:
+    """That making what a config describes costs little even before it has any numbers, and takes no other road than ours.
+
+    Raises:
+        PipelineError: naming the entry that asks for too many layers, or for quantised weights.
+    """
+    for name, value in config.items():
+        numbers = _flat(value) if isinstance(value, list) else [value]
+        many = "layers" in name and any(isinstance(n, int) and n > MAXIMUM_REPEATS for n in numbers)
+        if many or (isinstance(value, list) and len(numbers) > MAXIMUM_REPEATS):
+            raise PipelineError(f"{folder}: {name} asks for more than {MAXIMUM_REPEATS} layers or entries")
+    if config.get("quantization_config") is not None:
+        raise PipelineError(f"{folder} holds quantised weights; save it in float32, bfloat16 or float16")
+
+
+def _flat(value: Any) -> list[Any]:
+    return [inner for entry in value for inner in _flat(entry)] if isinstance(value, list) else [value]
+
+
 def check_weights(network: nn.Module, folder: Path, *, prefix: str = "", unused: tuple[str, ...] = ()) -> None:
     """That the safetensors files of a folder hold just the numbers of a network made on the meta device.
 
@@ -76,6 +96,12 @@ def check_weights(network: nn.Module, folder: Path, *, prefix: str = "", unused:
     count = sum(parameter.numel() for parameter in network.parameters())
     if count > MAXIMUM_PARAMETERS:
         raise PipelineError(f"{folder} describes {count:,} parameters; {MAXIMUM_PARAMETERS:,} are supported")
+    for index in folder.glob("*.index.json"):
+        files = read_json(index).get("weight_map")
+        if not isinstance(files, dict) or not {str(name) for name in files.values()} <= {
+            path.name for path in folder.glob("*.safetensors")
+        }:
+            raise PipelineError(f"{index} names weights that are not in its folder")
     shapes: dict[str, tuple[int, ...]] = {}
     try:
         for path in sorted(folder.glob("*.safetensors")):
@@ -95,8 +121,18 @@ def check_weights(network: nn.Module, folder: Path, *, prefix: str = "", unused:
             )
 
 
+def check_report(report: Mapping[str, Any], folder: Path) -> None:
+    """That a library which filled a network left no number as it was drawn at random. Raises PipelineError if it did."""
+    wrong = sorted(map(str, report["missing_keys"]))
+    if wrong:
+        raise PipelineError(
+            f"{folder}: the weights that are read lack '{wrong[0]}'; keep those of one model in a folder"
+        )
+
+
 def load_diffusers_part(kind: type[N], folder: Path) -> N:
-    """A diffusers model of the class `kind` from a folder of config.json and safetensors; frozen, in float32.
+    """A diffusers model of the class `kind` from a folder of config.json and safetensors; frozen, in float32, its dropout
+    switched off (see `NetworkConfig`).
 
     Raises:
         PipelineError: if it is not one.
@@ -104,13 +140,18 @@ def load_diffusers_part(kind: type[N], folder: Path) -> N:
     config = read_json(folder / "config.json")
     if config.get("_class_name", kind.__name__) != kind.__name__:
         raise PipelineError(f"{folder} holds a {config['_class_name']}, not a {kind.__name__}")
+    check_extent(config, folder)
+    fixed = {"dropout": 0.0} if "dropout" in config else {}
     try:
         with torch.device("meta"):
             bones = kind.from_config({k: v for k, v in config.items() if k != "_name_or_path"})  # type: ignore[attr-defined]
         check_weights(bones, folder)
-        network = kind.from_pretrained(folder, use_safetensors=True, low_cpu_mem_usage=False)  # type: ignore[attr-defined]
+        network, report = kind.from_pretrained(  # type: ignore[attr-defined]
+            folder, use_safetensors=True, low_cpu_mem_usage=False, output_loading_info=True, **fixed
+        )
     except PipelineError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, ZeroDivisionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as error:
         raise PipelineError(f"{folder} could not be loaded as a {kind.__name__}: {error}") from error
+    check_report(report, folder)
     return network.float().eval().requires_grad_(False)
