@@ -65,23 +65,27 @@ def look_ahead(
     reference_record, pruned_record = held.models.get(reference.key), held.models.get(pruned.key)
     reference_there = reference_record is not None and reference_is_stored(reference_record, store)
     pruned_there = pruned_record is not None and pruned_is_stored(pruned_record, store)
-    if study.model.pretrained is not None and not reference_there:
-        family_of(study.model).build()  # says now what is wrong with it
+    family, model = family_of(study.model), None
+    if family.base() is not None or (study.model.pretrained is not None and not reference_there):
+        model = family.build()  # says now what is wrong with it
 
     extent = foresee(study, partition, pruned, statistics, ledger, earlier_contributors(store, study.name))
     properties = properties_of(study)
+    sure = [lacking(job, held) for job in extent.sure]
+    later = [lacking(job, held) for job in extent.later]
+    picks = [whole(extent.plan.jobs[0])] * extent.picks
     storage = storage_of(
         study,
         partition,
+        epoch.data,
+        model,
         reference_there=reference_there,
         pruned=pruned_record if pruned_there else None,
+        fine_tunes=any(lack.training for lack in (*sure, *later, *picks)),
         needs_images=any(p.needs == "samples" for p in properties),
         store=store,
     )
     prices = rates(study, pruned, held)
-    sure = [lacking(job, held) for job in extent.sure]
-    later = [lacking(job, held) for job in extent.later]
-    picks = [whole(extent.plan.jobs[0])] * extent.picks
     device = device_kind(study, [r for r in held.models.values() if r.spec.get("pruned") == pruned.key])
     return Preview(
         study=study.name,
@@ -164,5 +168,5 @@ def _pruned(
 def _same_network(pruned: ModelRecord, reference: Recipe, held: Held) -> bool:
     """Whether a pruned model was made from a reference of the same shape as this one."""
     made_from = held.models.get(str(pruned.spec.get("reference")))
-    shape = ("network", "pretrained")
+    shape = ("network", "pretrained", "base", "adapter")
     return made_from is not None and all(made_from.spec.get(s) == reference.spec.get(s) for s in shape)

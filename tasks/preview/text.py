@@ -189,6 +189,10 @@ def _storage(p: Preview) -> str:
     parts = []
     if s.images:
         parts.append(f"{numbers.size(s.images)} of prepared images")
+    if s.base:
+        parts.append(f"{numbers.size(s.base)} of the autoencoder or pipeline that models stand on")
+    if s.latents:
+        parts.append(f"{numbers.size(s.latents)} of encoded images")
     if s.models:
         parts.append(f"at most {numbers.size(s.models)} of reference and pruned model")
     if most.weights_bytes is None:

@@ -64,6 +64,8 @@ class Storage:
     weights: int | None
     weights_exact: bool
     samples: int
+    base: int = 0  # of an autoencoder or pipeline that models stand on, what is not in the store
+    latents: int = 0  # images as an autoencoder encodes them, where they are not in the store
 
 
 @dataclass(frozen=True)

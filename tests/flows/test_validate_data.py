@@ -19,6 +19,7 @@ from flows.validate_data import validate_data
 from infra.lease import Lease
 from infra.store import Store
 from tasks.partition import DataError
+from tests.families.building import save_bases, study_of
 from tests.flows.reading import manifest, table
 from tests.flows.seen import artifacts
 from tests.small import DESIGNERS, EVALUATIONS, small_study
@@ -75,6 +76,19 @@ def test_what_is_foreseen_is_what_a_run_then_does(data: Path, finished: Store) -
     again = validate_data(study)
     assert again.ended == manifest(finished, "foreseen")["ending"]["sentence"]
     assert again.most.evaluations == 0 and again.cached == len(table(finished, "foreseen", "evaluations.parquet"))
+
+
+@pytest.mark.parametrize("family", ["ldm", "sd-lora"])
+def test_families_that_stand_on_a_base_are_told_of_it_and_leave_no_trace(
+    family: str, data: Path, store: Store, tmp_path: Path
+) -> None:
+    save_bases(tmp_path / "bases")
+    study = study_of(family, tmp_path / "bases", data={"url": str(data)}, estimation={"budget": 16})
+    found = validate_data(study)
+    assert not Path(store.url).exists()
+    assert found.reference.state.startswith("is trained, 6 steps") and found.most.trainings > 0
+    assert found.storage.base > 0 and found.storage.latents > 0
+    assert "encoded images" in str(artifacts(f"preview-{study.name}")[-1].data)
 
 
 def test_a_property_added_later_needs_no_training_and_that_is_said(data: Path, finished: Store) -> None:
