@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from infra.opt_outs import opted_out
 from infra.store import Store
@@ -16,12 +17,15 @@ from tasks.recipe import Recipe, pruned_recipe
 from tasks.reference.reference import reference_of
 from tasks.statements.people import People, compare_people
 from tasks.statements.read import PastStatement, latest_statement
+from tasks.statements.settings import Field, fields_that_decide
 from tasks.study import Study
 
 # What is worth a new statement. How many coalitions are evaluated, where, and when an epoch ends is not: ask for one with
 # `attribute`. What of it makes evaluations unusable is not judged here but by their keys.
 _SETTINGS = ("data", "model", "pruning", "coalition", "sampling", "properties")
 _NOT_A_SETTING = {"data": ("url", "only", "date_column", "contributor_column", "prompt_column", "maximum_megapixels")}
+# No evaluation becomes another one by these, but intervals and audits do.
+_OF_NOISE = {("coalition", name) for name in ("audit_seeds", "audit_coalitions", "retrain_steps")}
 
 
 @dataclass(frozen=True)
@@ -122,12 +126,15 @@ def _another_audit(study: Study, last: PastStatement) -> bool:
 
 
 def _other_settings(study: Study, last: PastStatement) -> tuple[str, ...]:
-    """Sections that decide values and are not as the last statement's; one that it did not know counts as its default."""
+    """Sections that decide values and are not as the last statement's; a field that it did not know counts as its default,
+    and one that decides nothing in this study is no setting."""
     now, defaults = study.model_dump(mode="json"), Study().model_dump(mode="json")
-    found = []
+    others: dict[Field, Any] = {}
     for section in _SETTINGS:
         passed_over = _NOT_A_SETTING.get(section, ())
         then = {**defaults[section], **last.study.get(section, {})}
-        if any(then.get(name) != value for name, value in now[section].items() if name not in passed_over):
-            found.append(section)
-    return tuple(found)
+        fields = [name for name, value in now[section].items() if name not in passed_over and then.get(name) != value]
+        others |= {(section, name): then.get(name) for name in fields}
+    decide = fields_that_decide(study, {field: was for field, was in others.items() if field not in _OF_NOISE})
+    found = {section for section, name in others if (section, name) in decide | _OF_NOISE}
+    return tuple(section for section in _SETTINGS if section in found)

@@ -3,18 +3,19 @@
 An epoch more or less leaves them comparable, and is said; so does another estimator, for all are of the same Shapley value.
 Another way of making or measuring a coalition's model does not: then a difference says nothing about a contributor. Sections
 are read as this version reads them, so that a field that did not exist yet stands at its default; fields that change no
-figure are not looked at.
+figure, or that this family of models does not use, are not looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from tasks.statements.read import PastProperty, PastStatement
-from tasks.study import CoalitionSpec, ModelSpec, PropertiesSpec, PruningSpec, SamplingSpec
+from tasks.statements.settings import Field, fields_that_decide
+from tasks.study import CoalitionSpec, ModelSpec, PropertiesSpec, PruningSpec, SamplingSpec, Study
 
 _HARMLESS = {
     "model": {"seed"},  # another reference of the same kind: another epoch
@@ -56,14 +57,20 @@ def incomparable(
     known = before.identities.get(then.name)
     if known is None or identity is None:
         sections.append("properties")
-    changed: list[str] = []
+    others: dict[Field, tuple[Any, Any]] = {}
     try:
         for section in sections:
-            changed += _changed(section, before.study.get(section, {}), form.get(section, {}))
+            others |= _changed(section, before.study.get(section, {}), form.get(section, {}))
+        decide = fields_that_decide(_study(form), {field: was for field, (was, _) in others.items()})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         return f"its settings are not known in this version ({where}: {first['msg']})"
+    changed = [
+        f"{section}.{name} was {was!r} and is {value!r}"
+        for (section, name), (was, value) in others.items()
+        if (section, name) in decide
+    ]
     if known is not None and identity is not None and dict(known) != dict(identity):
         changed += [f"{then.name} itself: {_differences(known, identity)}"]
     if not changed:
@@ -72,16 +79,25 @@ def incomparable(
     return f"other settings made its figures: {listed}"
 
 
-def _changed(name: str, then: Any, now: Any) -> Iterator[str]:
-    """Fields of a section that are others and change figures, with what they were and are."""
+def _study(form: Mapping[str, Any]) -> Study:
+    """The sections of a form that decide figures, as a study."""
+    return Study().model_copy(
+        update={name: kind.model_validate(form.get(name, {})) for name, kind in _SECTIONS.items()}
+    )
+
+
+def _changed(name: str, then: Any, now: Any) -> dict[Field, tuple[Any, Any]]:
+    """Fields of a section that are others and can change figures, with what they were and are."""
     section: type[BaseModel] = _SECTIONS[name]
     old, new = (section.model_validate(each).model_dump(mode="json") for each in (then, now))
     harmless = _HARMLESS[name]
     if name == "coalition" and old["mode"] == new["mode"]:
         harmless = harmless | _BY_MODE[new["mode"]]
-    for field, value in new.items():
-        if field not in harmless and old[field] != value:
-            yield f"{name}.{field} was {old[field]!r} and is {value!r}"
+    return {
+        (name, field): (old[field], value)
+        for field, value in new.items()
+        if field not in harmless and old[field] != value
+    }
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:

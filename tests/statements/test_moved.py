@@ -189,6 +189,8 @@ def test_another_estimator_is_of_the_same_value_and_said(store: Store) -> None:
         {"coalition": {"audit_seeds": [7], "retrain_steps": 3}},
         {"properties": {"names": ["heldout_loss"]}},
         {"model": {"seed": 4}},
+        {"model": {"lora_rank": 4, "options": {"of": "another family"}}},
+        {"sampling": {"prompts": ["a cat"], "guidance": 3}},
         {"data": {"url": "elsewhere"}},
     ],
 )
