@@ -5,10 +5,13 @@
 - nothing is executed on reading: bytes, JSON and safetensors only, and what has a known digest is checked against it;
 - keys are relative, made of plain parts, and cannot leave the store.
 
-    <url>/data/<sha256>.safetensors       prepared images of a dataset at one resolution; stay while an epoch rests on them
+    <url>/data/<sha256>.safetensors       prepared images of a dataset at one resolution, with their prompts where the model
+                                          takes some; stay while an epoch rests on them
+          latents/<sha256>.safetensors    the same images as an autoencoder encodes them (tasks.families.stored)
+          base/<sha256>/…                 what models stand on and nobody trains here: an autoencoder, or a whole pipeline
           epochs/<study>/<n>.json         what an epoch froze: never deleted (tasks.epoch.records)
-          reference/<sha256>/…            a diffusers pipeline folder, named by its weights
-          pruned/<sha256>.safetensors, .json   weights; architecture
+          reference/<sha256>/…            a diffusers pipeline folder, or adapters for one, named by their weights
+          pruned/<sha256>.safetensors, .json   weights; their shapes, and which base they stand on
           statistics/<sha256>.safetensors reference statistics of a property
           models/<sha256>.safetensors     fine-tuned weights, where the study keeps them
           samples/<sha256>.safetensors    generated images
@@ -17,7 +20,7 @@
           shards/…                        work on its way to a work pool, and reports of it
           leases/<study>/<n>.json         who is running a study (infra.lease)
           studies/<study>/<run>/…         statements; latest.json names the newest
-
+          opt-outs/<contributor>/<n>.json who left or returned (infra.opt_outs)
           uploads/…                       what contributors hand in (infra.uploads)
           store.json                      that this is a store, and in which layout
 
