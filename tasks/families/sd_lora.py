@@ -58,7 +58,10 @@ class Pipeline:
         self.autoencoder = Autoencoder.load(folder / "vae", base_digest(digests_of_folder(folder / "vae")))
         self.text = TextEncoder.load(folder / "text_encoder", folder / "tokenizer")
         config = read_json(folder / "scheduler" / "scheduler_config.json")
-        self.schedule: DDPMScheduler = checked_schedule(config)
+        try:
+            self.schedule: DDPMScheduler = checked_schedule(config)
+        except ValueError as error:
+            raise PipelineError(f"{folder}: {error}") from error
         has, wanted = self.unet.config["in_channels"], self.autoencoder.channels
         if has != wanted or self.unet.config["out_channels"] != wanted:
             raise PipelineError(f"{folder}: its network works on {has} channels, its autoencoder makes {wanted}")

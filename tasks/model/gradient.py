@@ -31,6 +31,9 @@ class Gradient:
         self._precision = precision
         self._scaler = torch.amp.GradScaler(model.device.type) if precision == "fp16" else None
         self.parts = 1  # in which a batch is taken; grows when memory does not suffice
+        self.skipped = (
+            0  # steps that a scaled gradient which overflowed was not worth: the optimiser never counted them
+        )
 
     def add(self, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, condition: Condition) -> float:
         """Back-propagate the loss of a batch; returns it.
@@ -76,17 +79,20 @@ class Gradient:
             return
         self._scaler.unscale_(optimiser)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        before = self._scaler.get_scale()
         self._scaler.step(optimiser)
         self._scaler.update()
+        self.skipped += self._scaler.get_scale() < before
 
     def state(self) -> dict[str, torch.Tensor]:
-        """What a training that goes on must know: the scale of the loss, where there is one."""
+        """What a training that goes on must know, where the loss is scaled: its scale, and how many steps were left out."""
         if self._scaler is None:
             return {}
         state = self._scaler.state_dict()
         return {
             "scaler/scale": torch.tensor([state["scale"]], dtype=torch.float64),
             "scaler/growth": torch.tensor([state["_growth_tracker"]], dtype=torch.int64),
+            "scaler/skipped": torch.tensor([self.skipped], dtype=torch.int64),
         }
 
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
@@ -98,3 +104,4 @@ class Gradient:
                 "_growth_tracker": int(state["scaler/growth"].item()),
             }
             self._scaler.load_state_dict(now)
+            self.skipped = int(state["scaler/skipped"].item())

@@ -209,6 +209,7 @@ def _load_state(
             parameter.copy_(state.tensors[f"weights/{name}"])
             average[name].copy_(state.tensors[f"average/{name}"])
             # A fused Adam counts its steps on the parameter's own device.
-            optimiser.state[parameter] = {"step": torch.tensor(float(state.step), device=parameter.device)}
+            taken = torch.tensor(float(state.step - gradient.skipped), device=parameter.device)
+            optimiser.state[parameter] = {"step": taken}
             for moment in _MOMENTS:
                 optimiser.state[parameter][moment] = state.tensors[f"{moment}/{name}"].to(parameter.device, copy=True)
