@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from infra.store import Store
+from tasks.model.threads import one_thread
 from tests.families.building import save_bases
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_threads() -> Iterator[None]:
+    """As all training is done; and networks as small as these are slower on two."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")
