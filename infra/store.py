@@ -20,6 +20,7 @@
           shards/…                        work on its way to a work pool, and reports of it
           leases/<study>/<n>.json         who is running a study (infra.lease)
           studies/<study>/<run>/…         statements; latest.json names the newest
+          validations/<study>/<run>/…     credits held against retrained models (tasks.validate.storage)
           opt-outs/<contributor>/<n>.json who left or returned (infra.opt_outs)
           uploads/…                       what contributors hand in (infra.uploads)
           store.json                      that this is a store, and in which layout
