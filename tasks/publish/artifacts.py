@@ -16,6 +16,7 @@ from tasks.publish.rounds import story
 from tasks.publish.since import epoch_sentences, prose, savings, since_markdown
 from tasks.publish.tables import LEVEL, Separation, cautions, credit_scale, excess_scale, ranks, share_note, shares
 from tasks.publish.types import PropertyResult, StatementData
+from tasks.validate import faithfulness  # the module, since it imports this package's words in turn
 
 LIMIT = 200_000  # bytes of one Markdown artifact
 _TOP, _BOTTOM = 15, 5
@@ -64,11 +65,11 @@ def artifact_markdown(data: StatementData) -> str:
     foot = [
         "Excess is a contributor's credit above an equal share, in the property's unit; more is always better. "
         "Intervals are 90 % and conditional on this epoch and seed.",
-        *(prose(sentence) for sentence in (*epoch_sentences(data), *savings(data), *story(data))),
+        *(prose(sentence) for sentence in _told(data)),
     ]
     if data.attribution.strip():
         foot.append(prose(text.shorten(" ".join(data.attribution.split()), 2000)))
-    heads = [_verdict(result) for result in data.results]
+    heads = [_verdict(data, result) for result in data.results]
     tables = [_table(data, result) for result in data.results]
     pictures = [_picture(data, result, number) for number, result in enumerate(data.results, 1)]
     room = LIMIT - sum(len(part.encode()) + 2 for part in [*head, *foot, *heads, *tables])
@@ -83,7 +84,12 @@ def artifact_markdown(data: StatementData) -> str:
     return "\n\n".join([*head, *body, *foot]) + "\n"
 
 
-def _verdict(result: PropertyResult) -> str:
+def _told(data: StatementData) -> list[str]:
+    """What is said once, below the tables."""
+    return [*faithfulness.of_study(data.validation), *epoch_sentences(data), *savings(data), *story(data)]
+
+
+def _verdict(data: StatementData, result: PropertyResult) -> str:
     """Heading, how much is settled, and the unit: in the table's head it would take the room of the figures."""
     separation = Separation.of(result)
     unit = " ".join(filter(None, (excess_scale(result).suffix, result.unit)))
@@ -93,6 +99,8 @@ def _verdict(result: PropertyResult) -> str:
         f"{separation.apart:,} of {separation.pairs:,} pairs of contributors can be told apart."
         + (f" Excess is in {text.markdown(unit)}." if unit else ""),
     ]
+    if faithful := faithfulness.of_property(data.validation, result.name):
+        lines += ["", prose(" ".join(faithful))]
     return "\n".join(lines)
 
 

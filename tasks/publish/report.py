@@ -19,6 +19,7 @@ from tasks.publish.audit import audit_fields
 from tasks.publish.numbers import Scale
 from tasks.publish.tables import LEVEL, Separation, cautions, credit_scale, excess_scale, ranks, share_note, shares
 from tasks.publish.types import PropertyResult, StatementData
+from tasks.validate import faithfulness  # the module, since it imports this package's words in turn
 
 MATRIX_LIMIT = 15  # contributors up to which the matrix of P(i > j) is shown
 LONG_TABLE = 40  # contributors above which a table scrolls in its own frame
@@ -84,6 +85,7 @@ class PropertyView:
     pairs: int
     apart: int
     verdict: str
+    faithful: list[str]  # nothing where no property was measured: the section on meaning says so once
     first: Markup
     matrix: list[tuple[int, Markup, list[Cell]]]
     signal: list[tuple[str, str, str, str]]  # what, how much, its unit, what it means
@@ -113,6 +115,7 @@ def report_html(data: StatementData) -> bytes:
         rounds=rounds.rounds_table(data.rounds, data.study.estimation.stop_level),
         **_since(data),
         **audit_fields(data),
+        unmeasured=faithfulness.of_study(data.validation),
         epoch_told=[_tied(sentence) for sentence in since.epoch_sentences(data)],
         saved=since.savings(data),
         failed=sections.failed(data),
@@ -179,6 +182,7 @@ def property_view(data: StatementData, result: PropertyResult, number: int) -> P
         pairs=separation.pairs,
         apart=separation.apart,
         verdict=_verdict(rows, separation),
+        faithful=[_tied(sentence) for sentence in faithfulness.of_property(data.validation, result.name)],
         first=_first(data, separation, order),
         matrix=_matrix(data, separation, order),
         signal=_signal(result),

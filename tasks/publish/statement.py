@@ -59,6 +59,7 @@ def manifest_json(data: StatementData, files: Mapping[str, bytes]) -> bytes:
         "notes": notes(data),
         "since": since_manifest(data.since),
         "audit": audit_manifest(data.audits),
+        "validation": None if data.validation is None else data.validation.run,
         "files": {
             name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for name, content in files.items()

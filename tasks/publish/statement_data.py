@@ -24,6 +24,7 @@ from tasks.statements.moved import changes_since
 from tasks.statements.read import PastStatement
 from tasks.statements.standing import epoch_standing
 from tasks.study import Study
+from tasks.validate.types import Validation
 
 
 def collect(
@@ -42,11 +43,13 @@ def collect(
     seconds: Mapping[str, float],
     before: PastStatement | None = None,
     audits: tuple[ContributorAudit, ...] = (),
+    validation: Validation | None = None,
 ) -> StatementData:
     """Everything a statement says, with the digests it rests on.
 
     Args:
         before: the study's last statement. audits: of credits that were checked by retraining.
+        validation: the newest of this study and recipe.
     """
     identities, from_samples = _properties(plan)
     failed = sum(bool(outcome.failures) for outcome in outcomes)
@@ -116,6 +119,7 @@ def collect(
         ),
         epoch=epoch_standing(epoch, partition),
         audits=audits,
+        validation=validation,
     )
 
 

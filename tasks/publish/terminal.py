@@ -7,12 +7,14 @@ import numpy as np
 from tasks.publish import numbers, plots, text
 from tasks.publish.tables import LEVEL, Separation, excess_scale, notes, ranks, shares
 from tasks.publish.types import PropertyResult, StatementData
+from tasks.validate import faithfulness  # the module, since it imports this package's words in turn
 
 
 def terminal_table(data: StatementData) -> str:
     """One table a property, best first, then the remarks; with many contributors the middle is left out."""
     blocks = [_table(data, result) for result in data.results]
     remarks = [f"Note: {text.plain(note, 1000)}" for note in notes(data)]
+    remarks += [text.plain(sentence, 1000) for sentence in faithfulness.of_study(data.validation)]
     return "\n\n".join([*blocks, *remarks]) + "\n"
 
 
@@ -46,7 +48,8 @@ def _table(data: StatementData, result: PropertyResult) -> str:
     unit = " ".join(filter(None, (scale.suffix, text.plain(result.unit))))
     title = f"{text.title(result.name)} (excess in {unit}; more is better)"
     verdict = f"{separation.apart:,} of {separation.pairs:,} pairs can be told apart."
-    return "\n".join([title, "─" * min(100, sum(widths) + 2 * (len(widths) - 1)), *lines, verdict])
+    faithful = [text.plain(sentence, 1000) for sentence in faithfulness.of_property(data.validation, result.name)]
+    return "\n".join([title, "─" * min(100, sum(widths) + 2 * (len(widths) - 1)), *lines, verdict, *faithful])
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tasks.shapley import Credits
     from tasks.statements.types import EpochStanding, Since
     from tasks.study import Study
+    from tasks.validate.types import Validation
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class StatementData:
     former: names of contributors who have left and are in reused evaluations. ignored: why evaluations in the ledger were
         not used -> how many.
     since: what changed since the last statement; None for a study's first. epoch: on which one this one stands.
-    audits: of the contributors whose credit was checked by retraining.
+    audits: of the contributors whose credit was checked by retraining. validation: how faithful this recipe was where it was
+        measured; None where it was not.
     Raises ValueError where `created` is no time, or the results do not fit the contributors.
     """
 
@@ -83,6 +85,7 @@ class StatementData:
     since: Since | None = None
     epoch: EpochStanding | None = None
     audits: tuple[ContributorAudit, ...] = ()
+    validation: Validation | None = None
 
     def __post_init__(self) -> None:
         datetime.fromisoformat(self.created)

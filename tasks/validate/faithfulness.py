@@ -36,6 +36,16 @@ def sentences(found: Validation | None, property_name: str) -> list[str]:
     return [_values(found, of_property), *_credits(found, of_property)]
 
 
+def of_property(found: Validation | None, property_name: str) -> list[str]:
+    """As `sentences`, but nothing where nothing of the recipe was measured: `of_study` says that once."""
+    return [] if found is None else sentences(found, property_name)
+
+
+def of_study(found: Validation | None) -> list[str]:
+    """What is said once of the whole study: that nothing of its recipe was measured, if it is so."""
+    return sentences(None, "") if found is None else []
+
+
 def day(found: Validation) -> str:
     """When it was found: 24 November 2026."""
     return numbers.moment(found.created.isoformat()).rsplit(",", 1)[0]
@@ -57,8 +67,8 @@ def why(found: Estimate) -> str:
 
 
 def chance(found: PropertyFound) -> str:
-    """How far from zero random credits get: 0 ± 0.38."""
-    return "not known" if found.chance_sd is None else f"0 ± {_CORRELATION.write(CHANCE * found.chance_sd)}"
+    """How far from zero random credits get: 0 ± 0.38; a dash where it is not known."""
+    return numbers.MISSING if found.chance_sd is None else f"0 ± {_CORRELATION.write(CHANCE * found.chance_sd)}"
 
 
 def faithful(found: PropertyFound) -> Faithful:
@@ -128,7 +138,9 @@ def _credits(found: Validation, of_property: PropertyFound) -> list[str]:
     if own is None or own.lds.value is None:
         reason = "they were not scored" if own is None else why(own.lds)
         return [f"Whether credits predict retrained models is not known: {reason}."]
-    score = f"LDS {figure(own.lds)}; 95 % of random credits lie within {chance(of_property)}"
+    score = f"LDS {figure(own.lds)}"
+    if of_property.chance_sd is not None:
+        score += f"; 95 % of random credits lie within {chance(of_property)}"
     told = {
         True: f"Credits predicted retrained models better than chance: {score}.",
         False: f"It is not shown that credits predict retrained models better than chance: {score}.",
