@@ -7,7 +7,7 @@ STUDY  ?= deployments/studies/openmoji.yaml
 DATA   := data/openmoji
 MODELS := data/openmoji-models
 
-.PHONY: help setup demo demo-tiny demo-join reattribute validate-data gc opt-out history ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
+.PHONY: help setup demo demo-tiny demo-join reattribute validate-data validate gc opt-out history ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,14 +22,20 @@ $(VENV)/ready: requirements.lock
 	$(RUN) -m pip install --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
 	@touch $@
 
-$(DATA)/metadata.csv: | $(VENV)/ready
+$(DATA)/metadata.csv: tasks/partition/openmoji.py | $(VENV)/ready
 	$(RUN) -m tasks.partition.openmoji --out $(DATA)
+	@touch $@  # a folder that is there already is only verified
 
 # What the toy studies of latent diffusion and of LoRA stand on; four minutes, once.
 $(MODELS)/stamp.json: $(DATA)/metadata.csv | $(VENV)/ready
 	$(RUN) -m tasks.toy --images $(DATA) --out $(MODELS)
+	@touch $@
 
-demo: $(DATA)/metadata.csv | $(VENV)/ready   ## credit the designers of OpenMoji, start to end
+# What a preset of ours stands on: OpenMoji, and for two of them models that are made of it.
+NEEDS := $(if $(filter deployments/studies/openmoji%,$(STUDY)),$(DATA)/metadata.csv)
+NEEDS += $(if $(filter deployments/studies/openmoji-ldm% deployments/studies/openmoji-lora%,$(STUDY)),$(MODELS)/stamp.json)
+
+demo: $(NEEDS) | $(VENV)/ready   ## credit the designers of OpenMoji, start to end; STUDY=deployments/studies/openmoji-ldm.yaml
 	$(RUN) -m flows.run $(STUDY)
 
 demo-join: $(DATA)/metadata.csv | $(VENV)/ready   ## its second act: designers who came later join, at a part of the cost
@@ -38,12 +44,15 @@ demo-join: $(DATA)/metadata.csv | $(VENV)/ready   ## its second act: designers w
 demo-tiny:       ## the same in its smallest preset
 	$(MAKE) demo STUDY=deployments/studies/openmoji-tiny.yaml
 
-reattribute: $(if $(filter deployments/studies/openmoji%,$(STUDY)),$(DATA)/metadata.csv) | $(VENV)/ready   ## somebody joined, left or changed images: credit again, at a part of the cost; STUDY=my-study.yaml
+reattribute: $(NEEDS) | $(VENV)/ready   ## somebody joined, left or changed images: credit again, at a part of the cost; STUDY=my-study.yaml
 	@test "$(origin STUDY)" != file || { echo "which study? make reattribute STUDY=my-study.yaml"; exit 2; }
 	$(RUN) -m flows.run_reattribute $(STUDY) $(ARGS)
 
-validate-data: $(if $(filter deployments/studies/openmoji%,$(STUDY)),$(DATA)/metadata.csv) | $(VENV)/ready   ## before you spend: is the data sound, what would a run do and cost? STUDY=my-study.yaml
+validate-data: $(NEEDS) | $(VENV)/ready   ## before you spend: is the data sound, what would a run do and cost? STUDY=my-study.yaml
 	$(RUN) -m flows.run_validate $(STUDY) $(ARGS)
+
+validate: $(NEEDS) | $(VENV)/ready   ## are a study's credits right? Retrains coalitions from scratch (long; goes on where it was): STUDY=… ARGS="--set one_size=8"
+	$(RUN) -m flows.run_validation $(STUDY) $(ARGS)
 
 gc: | $(VENV)/ready   ## keeping house: lists weights and images that no statement needs; DELETE=1 deletes them
 	$(RUN) -m flows.run_gc $(if $(filter-out 0,$(DELETE)),--delete) $(ARGS)
@@ -85,10 +94,10 @@ test-browser: | $(VENV)/ready   ## what people see, in a headless Chromium (minu
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || tests/install.sh chromium
 	$(RUN) -m pytest -m browser
 
-bench: $(DATA)/metadata.csv | $(VENV)/ready   ## what a coalition of the demo costs, and against retraining
+bench: $(NEEDS) | $(VENV)/ready   ## what a coalition of the demo costs, and against retraining
 	$(RUN) -m tests.bench.coalition $(STUDY)
 
-bench-seeds: $(DATA)/metadata.csv | $(VENV)/ready   ## would another seed, or another reference, give the same credits? (three times the demo)
+bench-seeds: $(NEEDS) | $(VENV)/ready   ## would another seed, or another reference, give the same credits? (three times the demo)
 	$(RUN) -m tests.bench.seeds --reference $(STUDY)
 
 bench-estimators: | $(VENV)/ready   ## every estimator on games with known credits; goes on where it was: ARGS="--players 20 --jobs 2"

@@ -14,10 +14,10 @@ import numpy as np
 from infra.ledger import Ledger
 from tasks.audit.draw import Coalitions, Draw, draw_coalitions
 from tasks.audit_spec import AuditSpec
-from tasks.evaluate.jobs import Outcome
 from tasks.partition import DataError, Partition
 from tasks.partition.names import clean, closest
-from tasks.plan.plan import NOTHING_REUSED, Plan, extend
+from tasks.plan.aside import plan_aside
+from tasks.plan.plan import Plan
 from tasks.recipe import Recipe
 from tasks.study import Study
 
@@ -91,15 +91,7 @@ def audit_plan(
     n = len(partition.contributors)
     ends = np.array([[False] * n, [True] * n])
     rows = np.concatenate([ends, *(part for one in audited for part in (one.without, one.present))])
-    different = np.array(list(dict.fromkeys(map(tuple, rows.tolist()))), dtype=bool)
-    nothing = Plan((), {}, frozenset(), 0, NOTHING_REUSED, np.zeros(0), purpose="audit")
-    return extend(nothing, study, partition, pruned, statistics, ledger, different)
-
-
-def values_of(rows: Coalitions, name: str, plan: Plan, outcomes: Sequence[Outcome]) -> np.ndarray:
-    """Raw values of one property: float64[k], NaN where the evaluation failed. rows: bool[k, contributors]."""
-    known = {job.members: out.values.get(name, np.nan) for job, out in zip(plan.jobs, outcomes, strict=True)}
-    return np.array([known[tuple(int(i) for i in np.flatnonzero(row))] for row in rows], dtype=np.float64)
+    return plan_aside(study, partition, pruned, statistics, ledger, rows, "audit")
 
 
 def _players(study: Study, partition: Partition) -> list[int]:

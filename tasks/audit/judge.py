@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tasks.audit.coalitions import Audited, values_of
+from tasks.audit.coalitions import Audited
 from tasks.audit.correction import MeasuredSd, Uncertain, correction, total
 from tasks.audit.types import ContributorAudit, Ends, PairValues, PropertyAudit
 from tasks.estimate.noise import measure_noise
 from tasks.evaluate.jobs import Job, Outcome
 from tasks.partition import Partition
+from tasks.plan.aside import values_of
 from tasks.plan.plan import Plan
 from tasks.publish.types import PropertyResult
 from tasks.study import Study

@@ -259,7 +259,7 @@ class _Bar:
 def _description(study: Study, plan: Plan) -> str:
     """What stands under the bar: how much there is to do, and with a stop rule how much there may still be."""
     said = f"{len(plan.jobs)} evaluations, {len(plan.cached)} of them found in the ledger"
-    if not study.estimation.in_rounds or plan.purpose == "audit":
+    if not study.estimation.in_rounds or plan.purpose != "evaluations":
         return said
     said = f"Round {len(plan.rounds) + 1}: {said}; {plan.draws} of at most {study.estimation.budget} of the budget"
     if not plan.rounds:

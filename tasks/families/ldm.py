@@ -19,7 +19,7 @@ from tasks.families.types import Base, Family, FamilyError, Files, Maker, base_d
 from tasks.model.model import Loss, Model
 from tasks.model.network_config import checked_schedule
 from tasks.model.parts import PipelineError, digests_of_folder
-from tasks.model.pipeline import load_unet, pipeline_digests, pipeline_folder, plain_config
+from tasks.model.pipeline import load_unet, pipeline_folder, plain_config
 from tasks.model.prune import architecture, count_macs, fill, prune, skeleton
 from tasks.model.unet import build_unet, noise_schedule, unet_config
 from tasks.study import PruningSpec, Study
@@ -89,7 +89,8 @@ class LDM(Family):
 
     def given(self) -> Files | None:
         if self.spec.pretrained is not None:
-            return pipeline_digests(self.spec.pretrained, LDMPipeline)
+            folder = pipeline_folder(self.spec.pretrained, LDMPipeline)
+            return digests_of_folder(folder, {"unet": True, _PART: True, "scheduler": False})
         return digests_of_folder(self._folder())
 
     def start(self, given: Files | None) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Plan:
     trained: of those that are missing, how many need no training: kept weights or images are only drawn from or scored anew.
     sizes: float64[contributors + former ones of the archive], training images.
     rounds: what each finished round came to. ended: why there is no further one; None while there is.
-    purpose: the study's own evaluations, or those of an audit of somebody's credit; what their progress is shown under.
+    purpose: the study's own evaluations, or those of an audit or a validation; what their progress is shown under.
     """
 
     jobs: tuple[Job, ...]
@@ -53,7 +53,7 @@ class Plan:
     sizes: Floats
     rounds: tuple[Round, ...] = ()
     ended: Ending | None = None
-    purpose: Literal["evaluations", "audit"] = "evaluations"
+    purpose: Literal["evaluations", "audit", "validation"] = "evaluations"
 
     @property
     def unfinished(self) -> bool:

@@ -31,8 +31,9 @@ class Estimate(Found):
 class Way(Found):
     """One way of realising a coalition, held against the unpruned network retrained from scratch on the same coalitions.
 
-    steps, ratio: of fine-tuning (or retraining) and pruning. study: whether it is the study's own way. seconds: a coalition's
-    training, median. pearson, spearman: within the one size. pearson_across, spearman_across: over all that were retrained.
+    steps, ratio: of fine-tuning (or retraining) and pruning. study: whether it is the study's own way. seconds: of a
+    coalition's training, median. pearson, spearman: within the one size. pearson_across, spearman_across: over all that were
+    retrained.
     """
 
     mode: Literal["finetune", "retrain"]

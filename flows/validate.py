@@ -1,0 +1,61 @@
+"""`validate`: are a study's credits right? They are held against models retrained from scratch, and against baselines."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows.attribute import WAITING_THREADS, announce_run
+from infra.lease import Lease
+from infra.settings import store_url
+from infra.store import Store
+from tasks.epoch.task import check_work_pool, choose_epoch, prepare_epoch_on_pool
+from tasks.estimate.task import estimate_credits
+from tasks.evaluate.task import evaluate_coalitions, prepare_statistics, workers_for
+from tasks.partition.task import partition_data
+from tasks.plan.design import check_budget
+from tasks.plan.task import enough_or_more, plan_evaluations
+from tasks.reference.task import prune_reference, train_reference
+from tasks.study import Study
+from tasks.validate.publish import publish_validation
+from tasks.validate.task import Prover, prove
+from tasks.validation_spec import ValidationSpec
+
+
+@flow(
+    name="validate",
+    flow_run_name="validate-{study.name}",
+    description="Are these credits right? Retrains coalitions from scratch, which takes many times as long as the study.",
+    task_runner=WAITING_THREADS,
+)
+def validate(study: Study, validation: ValidationSpec | None = None) -> str:
+    """Prove, or disprove, a study's credits.
+
+    Args:
+        study: as it is credited; its evaluations are found in the ledger, or made first.
+        validation: how much is retrained, and what is compared.
+
+    Returns:
+        Where the page is.
+    """
+    asked = validation or ValidationSpec()
+    store = Store(store_url())
+    store.check()
+    check_work_pool(study)
+    run = announce_run(study, store)
+    with Lease(store, study.name, f"validation {run}") as lease:
+        partition, data, pixels = partition_data(study, store)
+        check_budget(study, partition)
+        epoch = choose_epoch(study, partition, data, pixels, store)
+        prepare_epoch_on_pool(study, epoch, store)
+        statistics = prepare_statistics(study, epoch, store)
+        reference = train_reference(study, epoch, store)
+        pruned = prune_reference(study, epoch, reference, store)[0]
+        plan = plan_evaluations(study, partition, pruned, statistics, store)
+        with workers_for(study, partition, pixels, pruned, statistics, store, lease.check) as workers:
+            while plan.unfinished:
+                outcomes = evaluate_coalitions(study, plan, partition, workers, store)
+                results = estimate_credits(study, partition, plan, outcomes)
+                plan = enough_or_more(study, partition, pruned, statistics, store, plan, outcomes, results)
+        prover = Prover(partition, pixels, epoch, reference, statistics, store, lease.check)
+        found = prove(study, asked, run, prover, pruned, plan, outcomes, results)
+        return publish_validation(found, store, lease.check)

@@ -1,0 +1,96 @@
+"""Credits by every method that is compared, for one property, from what the study and its models have."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tasks.estimate.observations import observations
+from tasks.evaluate.jobs import Outcome
+from tasks.partition import Partition
+from tasks.plan.design import Coalitions, first_round, images_of
+from tasks.plan.plan import Plan
+from tasks.publish.types import PropertyResult
+from tasks.shapley import UnidentifiedError
+from tasks.study import Study
+from tasks.validate.judge import OURS, Credited, Evaluated, Floats
+from tasks.validate.worlds import without_one
+from tasks.validation.baselines import leave_one_out
+from tasks.validation.papers_estimator import papers_credits
+from tasks.validation.replicates import drawn_credits, resampled_evaluations
+from tasks.validation.surrogate import surrogate_credits
+from tasks.validation_spec import ValidationSpec
+
+PAPER = "the paper's estimator, as many evaluations"
+TREES = "boosted trees on this study's evaluations"
+LEAVE_ONE_OUT = "leave one out, fine-tuned"
+
+
+def papers_rows(study: Study, partition: Partition) -> Coalitions:
+    """As many coalitions as the study evaluates, by the paper's draw; repeats are repeated: bool[m, n]."""
+    estimation = study.estimation.model_copy(
+        update={
+            "design": "kernelshap",
+            "estimator": "kernelshap",
+            "stop_width": None,
+            "stop_relative_width": None,
+            "stop_top": None,
+        }
+    )
+    rows = first_round(estimation, images_of(partition))
+    return rows[rows.any(axis=1) & ~rows.all(axis=1)]
+
+
+def credited(
+    study: Study,
+    partition: Partition,
+    asked: ValidationSpec,
+    result: PropertyResult,
+    plan: Plan,
+    outcomes: Sequence[Outcome],
+    own: Evaluated,
+    drawn: Coalitions,
+    free: Mapping[str, Floats],
+) -> dict[str, Credited]:
+    """All methods' credits for one property, ours first.
+
+    Args:
+        plan, outcomes: the study's evaluations. own: evaluations made beside them in the study's way: those without one
+            contributor, and `drawn`, the paper's draw. free: methods that evaluate nothing, by name.
+    """
+    found = {OURS: Credited("ours", result.credits.values, _drawn(result, asked), in_unit=True)}
+    n = len(partition.contributors)
+    empty, grand = own.values(np.array([[False] * n, [True] * n]), result)
+    values = own.values(drawn, result)
+    there = np.isfinite(values)
+    with contextlib.suppress(UnidentifiedError):  # too few contributors or draws for this estimator: it is left out
+        mine, known = drawn[there], values[there]
+        credits = papers_credits(mine, known, empty, grand)
+        found[PAPER] = Credited("paper", credits, _papers_replicates(mine, known, empty, grand, asked), in_unit=True)
+    used = observations(result.name, result.sign, n, plan.jobs, outcomes, None)
+    found[TREES] = Credited("trains", surrogate_credits(used.coalitions, used.values), in_unit=True)
+    rows = np.concatenate([np.ones((1, n), bool), without_one(n)])
+    alone = own.values(rows, result)
+    if np.isfinite(alone).all():
+        found[LEAVE_ONE_OUT] = Credited("trains", leave_one_out(rows, alone), in_unit=True)
+    found |= {name: Credited("free", np.asarray(credits, dtype=np.float64)) for name, credits in free.items()}
+    return found
+
+
+def _drawn(result: PropertyResult, asked: ValidationSpec) -> Floats | None:
+    covariance = result.credits.covariance
+    if not np.isfinite(covariance).all():
+        return None
+    return drawn_credits(result.credits.values, covariance, asked.replicates, seed=asked.seed)
+
+
+def _papers_replicates(
+    rows: Coalitions, values: Floats, empty: float, grand: float, asked: ValidationSpec
+) -> Floats | None:
+    replicates = []
+    for chosen in resampled_evaluations(rows, asked.replicates, seed=asked.seed):
+        with contextlib.suppress(UnidentifiedError):
+            replicates.append(papers_credits(rows[chosen], values[chosen], empty, grand))
+    return np.array(replicates) if len(replicates) >= asked.replicates // 2 else None

@@ -1,0 +1,223 @@
+"""From evaluations to findings: fidelity of each way, LDS of each method, exact credits where all coalitions are there.
+
+No Prefect and no models: values come in by coalition, figures go out. The mathematics is `tasks.validation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tasks.evaluate.jobs import Outcome
+from tasks.plan.aside import values_of
+from tasks.plan.design import Coalitions
+from tasks.plan.plan import Plan
+from tasks.publish.types import PropertyResult
+from tasks.validate.types import Against, Estimate, Method, PropertyFound, Way
+from tasks.validate.worlds import Asked, Chosen
+from tasks.validation.correlation import Correlation
+from tasks.validation.counterfactual import Counterfactuals
+from tasks.validation.exact import Method as Compared
+from tasks.validation.exact import compare_with_exact, exact_credits
+from tasks.validation.fidelity import agreement
+from tasks.validation.lds import against_chance, lds_difference, linear_datamodeling_score, random_lds
+from tasks.validation_spec import ValidationSpec
+
+Floats = NDArray[np.float64]
+Kind = Literal["ours", "paper", "free", "trains"]
+OURS = "this study"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Evaluations that were made in one way."""
+
+    plan: Plan
+    outcomes: Sequence[Outcome]
+
+    def values(self, rows: Coalitions, result: PropertyResult) -> Floats:
+        """float64[k] of coalitions bool[k, n], more is better; NaN where one failed."""
+        return result.sign * values_of(rows, result.name, self.plan, self.outcomes)
+
+    @property
+    def seconds(self) -> float | None:
+        """Of a coalition's training, median; None if none was trained."""
+        found = [
+            outcome.seconds["fine_tune"]
+            for job, outcome in zip(self.plan.jobs, self.outcomes, strict=True)
+            if job.members and outcome.seconds.get("fine_tune")
+        ]
+        return median(found) if found else None
+
+
+@dataclass(frozen=True)
+class Credited:
+    """One method's credits for one property: float64[n], with replicates float64[b, n] where it rests on evaluations."""
+
+    kind: Kind
+    credits: Floats
+    replicates: Floats | None = None
+    in_unit: bool = False
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that one property is judged by. cuts: which coalitions the counterfactuals ask for, None without them."""
+
+    result: PropertyResult
+    chosen: Chosen
+    own: tuple[Asked, Evaluated]
+    truth: Evaluated
+    ways: Sequence[tuple[Asked, Evaluated]]
+    methods: Mapping[str, Credited]
+    cuts: Counterfactuals | None = None
+    asked: ValidationSpec = field(default_factory=ValidationSpec)
+
+
+def judge(evidence: Evidence) -> PropertyFound:
+    """Everything that is known of one property."""
+    result, chosen = evidence.result, evidence.chosen
+    retrained = evidence.truth.values(chosen.one_size, result)
+    there = np.isfinite(retrained)
+    rows, values = chosen.one_size[there], retrained[there]
+    by_chance = None if len(values) < 4 or np.ptp(values) == 0 else random_lds(rows, values, seed=evidence.asked.seed)
+    exact = _exact(evidence) if chosen.complete else None
+    return PropertyFound(
+        name=result.name,
+        unit=result.unit,
+        spread=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+        noise=result.seed_noise,
+        chance_sd=None if by_chance is None else float(np.std(by_chance)),
+        ways=tuple(_way(evidence, way, evaluated) for way, evaluated in (evidence.own, *evidence.ways)),
+        methods=_methods(evidence, rows, values, by_chance),
+        exact=None if exact is None else exact[1],
+        exact_credits=None if exact is None else tuple(map(float, exact[0])),
+    )
+
+
+def _way(evidence: Evidence, way: Asked, evaluated: Evaluated) -> Way:
+    rows = evidence.chosen.rows if way.own else way.rows
+    values, retrained = evaluated.values(rows, evidence.result), evidence.truth.values(rows, evidence.result)
+    there = np.isfinite(values) & np.isfinite(retrained)
+    sizes = rows.sum(axis=1)
+    alike, seed = there & (sizes == evidence.chosen.size), evidence.asked.seed
+    within, across = (agreement(values[some], retrained[some], seed=seed) for some in (alike, there))
+    return Way(
+        mode=way.study.coalition.mode,
+        steps=way.steps,
+        ratio=way.study.pruning.ratio,
+        study=way.own,
+        seconds=evaluated.seconds,
+        pearson=_estimate(within.pearson),
+        spearman=_estimate(within.spearman),
+        pearson_across=_estimate(across.pearson),
+        spearman_across=_estimate(across.spearman),
+        points=tuple(
+            (int(size), float(value), float(true))
+            for size, value, true in zip(sizes[there], values[there], retrained[there], strict=True)
+        ),
+    )
+
+
+def _methods(evidence: Evidence, rows: Coalitions, values: Floats, by_chance: Floats | None) -> tuple[Method, ...]:
+    seed, ours = evidence.asked.seed, evidence.methods[OURS]
+    changes = _changes(evidence)
+    found = []
+    for name, method in evidence.methods.items():
+        score = linear_datamodeling_score(rows, values, method.credits, seed=seed, replicates=method.replicates)
+        ahead = None
+        if name != OURS:
+            ahead = lds_difference(
+                rows,
+                values,
+                ours.credits,
+                method.credits,
+                seed=seed,
+                replicates=ours.replicates,
+                other_replicates=method.replicates,
+            )
+        value = score.combined.value
+        chance = None if by_chance is None or value is None else against_chance(value, by_chance)
+        mine = None if changes is None else changes[changes["method"] == name]
+        found.append(
+            Method(
+                name=name,
+                kind=method.kind,
+                credits=tuple(map(float, method.credits)),
+                lds=_estimate(score.combined),
+                ahead=None
+                if ahead is None
+                else Estimate(
+                    value=ahead.value, low=ahead.low, high=ahead.high, count=ahead.count, reason=ahead.reason
+                ),
+                probability_ours=None if ahead is None else ahead.probability_greater,
+                better_than_chance=None if chance is None else bool(chance.better),
+                removed=_by_share(mine, "remove"),
+                kept=_by_share(mine, "keep"),
+            )
+        )
+    return tuple(found)
+
+
+def _changes(evidence: Evidence) -> pd.DataFrame | None:
+    cuts = evidence.cuts
+    if cuts is None or not len(cuts.coalitions):
+        return None
+    n = cuts.coalitions.shape[1]
+    values = evidence.truth.values(cuts.coalitions, evidence.result)
+    grand = float(evidence.truth.values(np.ones((1, n), bool), evidence.result)[0])
+    if not np.isfinite(grand) or grand == 0:
+        return None
+    missing = ~np.isfinite(values)
+    table = cuts.changes(np.where(missing, grand, values), grand)
+    return table[~table["coalition"].isin(np.flatnonzero(missing))]
+
+
+def _by_share(changes: pd.DataFrame | None, kind: str) -> dict[str, float | None]:
+    if changes is None:
+        return {}
+    mine = changes[changes["kind"] == kind]
+    return {f"{share:g}": float(change) for share, change in zip(mine["share"], mine["change"], strict=True)}
+
+
+def _exact(evidence: Evidence) -> tuple[Floats, tuple[Against, ...]] | None:
+    n = evidence.chosen.rows.shape[1]
+    rows = np.concatenate([np.zeros((1, n), bool), np.ones((1, n), bool), evidence.chosen.rows])
+    values = evidence.truth.values(rows, evidence.result)
+    if not np.isfinite(values).all():
+        return None
+    exact = exact_credits(rows, values)
+    low, high = evidence.result.credits.excess_interval(0.9)
+    methods: dict[str, Compared] = {}
+    for name, method in evidence.methods.items():
+        excess = method.credits - method.credits.mean()
+        known = name == OURS and np.isfinite(low).all() and np.isfinite(high).all()
+        ends = (low, high) if known else (None, None)
+        methods[name] = Compared(excess, *ends, in_unit=method.in_unit)
+    table = compare_with_exact(exact - exact.mean(), methods, seed=evidence.asked.seed, level=0.95)
+    found = tuple(
+        Against(
+            method=row["method"],
+            pearson=_of_row(row, "pearson", n),
+            spearman=_of_row(row, "spearman", n),
+            error=row["error"],
+            covered=row["covered"],
+        )
+        for _, row in table.iterrows()
+    )
+    return exact, found
+
+
+def _of_row(row: pd.Series, what: str, count: int) -> Estimate:
+    value, low, high = row[what], row[f"{what}_low"], row[f"{what}_high"]
+    return Estimate(value=value, low=low, high=high, count=count, reason=row["reason"] if value is None else "")
+
+
+def _estimate(found: Correlation) -> Estimate:
+    return Estimate(value=found.value, low=found.low, high=found.high, count=found.count, reason=found.reason)
