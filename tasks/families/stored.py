@@ -148,4 +148,5 @@ def _stored(record: LatentsRecord | None, store: Store) -> np.ndarray | None:
 def _encode(pixels: torch.Tensor, model: Model) -> np.ndarray:
     with torch.inference_mode():
         parts = [model.encode(pixels[first : first + AT_ONCE]) for first in range(0, len(pixels), AT_ONCE)]
-    return torch.cat(parts).numpy()
+    # As what is read from the store lies in memory: the last bits of a convolution depend on it.
+    return torch.cat(parts).contiguous().numpy()
