@@ -29,7 +29,7 @@ class Counting:
             self.images += len(pixels)
             return inner(pixels)
 
-        self.model.encode = encode
+        setattr(self.model, "encode", encode)  # noqa: B010 - to a type checker a method is for ever
 
 
 def blobs(store: Store) -> list[str]:
@@ -43,6 +43,7 @@ def test_images_are_encoded_once_and_keep_their_names_weights_and_prompts(name: 
     made, again = prepared(data, first.model, store), prepared(data, second.model, store)
     assert (first.images, second.images) == (70, 0)
     assert torch.equal(made.inputs, again.inputs) and made.inputs.shape == (70, 4, 8, 8)
+    assert made.inputs.stride() == again.inputs.stride()  # else a convolution rounds otherwise, and trainings differ
     assert torch.allclose(made.inputs, second.model.encode(data.inputs), atol=1e-5)
     assert made.digests == data.digests and made.prompts == data.prompts
     assert len(blobs(store)) == len(store.list("ledger/latents")) == 1
