@@ -85,11 +85,18 @@ class ModelSpec(Section):
     channels: list[int] = Field(default=[16, 32, 64], min_length=1, description="Channels of each level of the U-Net.")
     layers_per_block: int = Field(default=1, ge=1, le=4, description="Residual layers in each block.")
     attention_levels: list[int] = Field(default=[], description="Levels that have self-attention, 0 is the finest.")
+    attention_head_dim: int | None = Field(
+        default=8, ge=1, description="Channels of one attention head; empty means one head a layer."
+    )
     norm_groups: int = Field(default=8, ge=1, description="Groups of the group normalisation; divides all channels.")
     noise_steps: int = Field(default=1000, ge=10, le=10000, description="Diffusion timesteps T.")
     beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = Field(
         default="squaredcos_cap_v2", description="Noise schedule of DDPMScheduler."
     )
+    beta_start: float = Field(
+        default=1e-4, gt=0, lt=1, description="linear and scaled_linear: noise added at the first timestep."
+    )
+    beta_end: float = Field(default=0.02, gt=0, lt=1, description="linear and scaled_linear: at the last.")
     train_steps: int = Field(default=1500, ge=1, description="Gradient steps of the reference training.")
     batch_size: int = Field(default=64, ge=1, description="Images in a batch.")
     learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate of the reference training.")
@@ -119,6 +126,12 @@ class ModelSpec(Section):
             )
         if any(not 0 <= level < len(self.channels) for level in self.attention_levels):
             raise ValueError(f"model.attention_levels must lie in 0..{len(self.channels) - 1}")
+        head = self.attention_head_dim
+        odd = [c for c in self.channels if self.attention_levels and head is not None and c % min(c, head)]
+        if odd:
+            raise ValueError(f"model.channels {odd} are not divisible by model.attention_head_dim {head}")
+        if self.beta_start > self.beta_end:
+            raise ValueError(f"model.beta_start {self.beta_start} is larger than model.beta_end {self.beta_end}")
         return self
 
 

@@ -114,3 +114,5 @@ UNPRUNED = {"pruning": {"ratio": 0}}
 UNRECOVERED = {"pruning": {"recovery_steps": 0}}
 TAYLOR = {"pruning": {"importance": "taylor", "recovery_steps": 0}}
 AVERAGE = {"model": {"ema_decay": 0.9999}}
+LINEAR = {"model": {"beta_schedule": "linear"}}
+ATTENDING = {"model": {"attention_levels": [1]}}

@@ -9,8 +9,10 @@ from pydantic import BaseModel
 
 from tasks.study import Study
 from tests.chain import (
+    ATTENDING,
     AVERAGE,
     EVERYTHING,
+    LINEAR,
     MODEL,
     NOTHING,
     PRUNED,
@@ -55,9 +57,12 @@ TABLE: dict[str, tuple[Any, set[str]]] = {
     "model.channels": ([16, 32], REFERENCE),
     "model.layers_per_block": (2, REFERENCE),
     "model.attention_levels": ([1], REFERENCE),
+    "model.attention_head_dim": (4, NOTHING),  # where there is no attention
     "model.norm_groups": (4, REFERENCE),
     "model.noise_steps": (500, REFERENCE),
     "model.beta_schedule": ("linear", REFERENCE),
+    "model.beta_start": (1e-3, NOTHING),  # this schedule has its own
+    "model.beta_end": (0.012, NOTHING),
     "model.train_steps": (1499, REFERENCE),
     "model.batch_size": (65, REFERENCE),
     "model.learning_rate": (1e-3, REFERENCE),
@@ -158,6 +163,10 @@ WAYS: list[tuple[dict[str, Any], str, Any, set[str]]] = [
     (UNPRUNED, "pruning.learning_rate", 2e-3, NOTHING),
     (UNRECOVERED, "pruning.learning_rate", 2e-3, NOTHING),
     (UNRECOVERED, "pruning.importance", "taylor", PRUNED),
+    (ATTENDING, "model.attention_head_dim", 4, REFERENCE),
+    (ATTENDING, "model.attention_head_dim", None, REFERENCE),
+    (LINEAR, "model.beta_start", 1e-3, REFERENCE),
+    (LINEAR, "model.beta_end", 0.012, REFERENCE),
     (AVERAGE, "model.ema_decay", 0.99999, NOTHING),  # both slower than the bound, which is what is used
 ]
 

@@ -16,6 +16,7 @@ from tests.families.building import autoencoder, edit, pipeline, study_of
 from tests.test_recipe import TABLE
 
 ADAPTED = {"model.channels", "model.layers_per_block", "model.attention_levels", "model.norm_groups"}
+ADAPTED |= {"model.attention_head_dim", "model.beta_start", "model.beta_end"}
 SCHEDULE = {"model.noise_steps", "model.beta_schedule"}
 LORA = {"model.lora_rank", "model.lora_alpha", "model.lora_targets"}
 PROMPTED = {"sampling.prompts", "sampling.guidance"}
@@ -109,6 +110,8 @@ FOREIGN: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "model.channels": st.lists(st.integers(1, 99), min_size=1, max_size=4),
         "model.layers_per_block": st.integers(1, 4),
         "model.attention_levels": st.lists(st.integers(0, 3), max_size=3),
+        "model.attention_head_dim": st.none() | st.integers(1, 64),
+        "model.beta_start": st.floats(1e-5, 0.9),
         "model.norm_groups": st.integers(1, 32),
         "model.noise_steps": st.integers(10, 5000),
         "model.beta_schedule": st.sampled_from(["linear", "scaled_linear", "squaredcos_cap_v2"]),

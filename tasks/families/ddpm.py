@@ -10,11 +10,12 @@ import torch
 from diffusers import UNet2DModel
 
 from tasks.families.types import Family, Files, Maker
+from tasks.families.unet import network_of, schedule_of, schedule_recipe
 from tasks.model.model import Loss, Model
 from tasks.model.network_config import checked_schedule
 from tasks.model.pipeline import load_pipeline, pipeline_digests, plain_config, save_pipeline
 from tasks.model.prune import architecture, count_macs, fill, prune, skeleton
-from tasks.model.unet import build_unet, noise_schedule, unet_config
+from tasks.model.unet import build_unet
 from tasks.study import PruningSpec
 
 
@@ -30,24 +31,16 @@ class DDPM(Family):
     def start(self, given: Files | None) -> dict[str, Any]:
         if given is not None:
             return {"pretrained": dict(given)}
-        return {
-            "network": self.network(),
-            "noise_steps": self.spec.noise_steps,
-            "beta_schedule": self.spec.beta_schedule,
-        }
+        return {"network": self.network(), **schedule_recipe(self.spec)}
 
     def network(self) -> dict[str, Any]:
         """Arguments of the network that is trained where none is given."""
-        spec = self.spec
-        return unet_config(
-            spec.resolution, spec.channels, spec.layers_per_block, spec.attention_levels, spec.norm_groups
-        )
+        return network_of(self.spec, self.spec.resolution)
 
     def build(self) -> Model:
         if self.spec.pretrained is not None:
             return Model(*load_pipeline(self.spec.pretrained, self.spec.resolution))
-        schedule = noise_schedule(self.spec.noise_steps, self.spec.beta_schedule)
-        return Model(build_unet(self.network(), self.spec.seed), schedule)
+        return Model(build_unet(self.network(), self.spec.seed), schedule_of(self.spec, clip=True))
 
     def parameters(self) -> int:
         if self.spec.pretrained is not None:

@@ -16,12 +16,13 @@ from diffusers import DDPMScheduler, LDMPipeline, UNet2DModel
 
 from tasks.families.autoencoder import Autoencoder
 from tasks.families.types import Base, Family, FamilyError, Files, Maker, base_digest
+from tasks.families.unet import network_of, schedule_of, schedule_recipe
 from tasks.model.model import Loss, Model
 from tasks.model.network_config import checked_schedule
 from tasks.model.parts import PipelineError, digests_of_folder
 from tasks.model.pipeline import load_unet, pipeline_folder, plain_config
 from tasks.model.prune import architecture, count_macs, fill, prune, skeleton
-from tasks.model.unet import build_unet, noise_schedule, unet_config
+from tasks.model.unet import build_unet
 from tasks.study import PruningSpec, Study
 
 _PART = "vqvae"  # as LDMPipeline calls its autoencoder, whatever its kind
@@ -103,27 +104,18 @@ class LDM(Family):
             "family": self.name,
             "base": given,
             "network": self.network(self._autoencoder()),
-            "noise_steps": self.spec.noise_steps,
-            "beta_schedule": self.spec.beta_schedule,
+            **schedule_recipe(self.spec),
         }
 
     def network(self, autoencoder: Autoencoder) -> dict[str, Any]:
         """Arguments of the network that is trained where none is given."""
-        spec = self.spec
-        return unet_config(
-            spec.resolution // autoencoder.factor,
-            spec.channels,
-            spec.layers_per_block,
-            spec.attention_levels,
-            spec.norm_groups,
-            autoencoder.channels,
-        )
+        return network_of(self.spec, self.spec.resolution // autoencoder.factor, autoencoder.channels)
 
     def build(self) -> Model:
         autoencoder = self._autoencoder()
         if self.spec.pretrained is not None:
             return LatentModel(*self._given_unet(autoencoder), autoencoder)
-        schedule = noise_schedule(self.spec.noise_steps, self.spec.beta_schedule, clip=False)
+        schedule = schedule_of(self.spec, clip=False)
         return LatentModel(build_unet(self.network(autoencoder), self.spec.seed), schedule, autoencoder)
 
     def parameters(self) -> int:

@@ -18,8 +18,10 @@ def unet_config(
     attention_levels: list[int],
     norm_groups: int,
     image_channels: int = 3,
+    attention_head_dim: int | None = 8,
 ) -> dict[str, Any]:
-    """Arguments of `UNet2DModel` for images, or latents, of side `resolution`; JSON-able."""
+    """Arguments of `UNet2DModel` for images, or latents, of side `resolution`; JSON-able. Where there is no attention the
+    size of its heads is no part of it."""
     levels = len(channels)
     attention = [level in attention_levels for level in range(levels)]
     return {
@@ -31,7 +33,7 @@ def unet_config(
         "down_block_types": ["AttnDownBlock2D" if a else "DownBlock2D" for a in attention],
         "up_block_types": ["AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)],
         "norm_num_groups": norm_groups,
-        "attention_head_dim": 8,
+        "attention_head_dim": attention_head_dim if any(attention) else 8,
         "add_attention": any(attention),
     }
 
@@ -74,6 +76,17 @@ def to_pixels(images: torch.Tensor) -> torch.Tensor:
     return ((images.clamp(-1, 1) + 1.0) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def noise_schedule(noise_steps: int, beta_schedule: str, clip: bool = True) -> DDPMScheduler:
-    """The forward process; predicts noise. Samples of pixels are clipped, as in Ho et al. 2020; latents have no bounds."""
-    return DDPMScheduler(num_train_timesteps=noise_steps, beta_schedule=beta_schedule, clip_sample=clip)
+def noise_schedule(
+    noise_steps: int, beta_schedule: str, clip: bool = True, betas: tuple[float, float] = (1e-4, 0.02)
+) -> DDPMScheduler:
+    """The forward process; predicts noise. Samples of pixels are clipped, as in Ho et al. 2020; latents have no bounds.
+
+    betas: variances of the noise at the first and the last step; squaredcos_cap_v2 has its own.
+    """
+    return DDPMScheduler(
+        num_train_timesteps=noise_steps,
+        beta_schedule=beta_schedule,
+        beta_start=betas[0],
+        beta_end=betas[1],
+        clip_sample=clip,
+    )
