@@ -63,6 +63,21 @@ class Evaluator:
         with one_thread():
             return _Evaluation(self, job, say).run()
 
+    def realise(self, job: Job, say: Say, with_model: bool = True) -> tuple[Model | None, np.ndarray | None]:
+        """A job's model, if wanted, and images uint8 [g, r, r, 3], if it has samples: stored, or made and recorded now.
+
+        Raises:
+            Diverged: if the job failed, now or when it was made.
+            LedgerConflict, StoreError: see infra; weights that were not kept can come out otherwise on a GPU.
+        """
+        with one_thread():
+            evaluation = _Evaluation(self, job, say)
+            images = None if job.samples is None else evaluation.samples().images
+            model = evaluation.realised() if with_model else None
+        if all(self.ledger.get(ScoreRecord, score.key) for score in job.scores.values()):
+            weights.forget(job.model.key, self.ledger)
+        return model, images
+
     @property
     def pruned(self) -> PrunedModel:
         """The model every coalition starts from."""
@@ -113,7 +128,7 @@ class _Evaluation:
             for name in missing:
                 needs = resolve_property(name, self.study.properties).needs
                 if needs not in subjects:
-                    subjects[needs] = self._samples() if needs == "samples" else self._denoiser()
+                    subjects[needs] = self.samples() if needs == "samples" else self._denoiser()
         except Diverged as error:
             failures = dict.fromkeys(missing, str(error))
             missing = []
@@ -131,9 +146,9 @@ class _Evaluation:
         )
 
     def _denoiser(self) -> ModelDenoiser:
-        return ModelDenoiser(self._realised())
+        return ModelDenoiser(self.realised())
 
-    def _realised(self) -> Model:
+    def realised(self) -> Model:
         """The coalition's model, from the store or trained now."""
         if self._model is not None:
             return self._model
@@ -207,7 +222,7 @@ class _Evaluation:
             self.evaluator.ledger,
         )
 
-    def _samples(self) -> Samples:
+    def samples(self) -> Samples:
         recipe, store = self.job.samples, self.evaluator.store
         assert recipe is not None  # the plan gives every job samples if a property needs them
         known = self.evaluator.ledger.get(SamplesRecord, recipe.key)
@@ -222,7 +237,7 @@ class _Evaluation:
     def _sample(self) -> np.ndarray:
         recipe, store, sampling = self.job.samples, self.evaluator.store, self.study.sampling
         assert recipe is not None
-        model = self._realised()
+        model = self.realised()
         started, failure, digest = time.monotonic(), None, None
         images = np.empty(0, dtype=np.uint8)
         with self._timed("sample"):
