@@ -133,18 +133,19 @@ def _methods(evidence: Evidence, rows: Coalitions, values: Floats, by_chance: Fl
         score = linear_datamodeling_score(rows, values, method.credits, seed=seed, replicates=method.replicates)
         ahead = None
         if name != OURS:
+            mine, theirs = _as_many(ours.replicates, method.replicates)
             ahead = lds_difference(
                 rows,
                 values,
                 ours.credits,
                 method.credits,
                 seed=seed,
-                replicates=ours.replicates,
-                other_replicates=method.replicates,
+                replicates=mine,
+                other_replicates=theirs,
             )
         value = score.combined.value
         chance = None if by_chance is None or value is None else against_chance(value, by_chance)
-        mine = None if changes is None else changes[changes["method"] == name]
+        cut = None if changes is None else changes[changes["method"] == name]
         found.append(
             Method(
                 name=name,
@@ -158,11 +159,19 @@ def _methods(evidence: Evidence, rows: Coalitions, values: Floats, by_chance: Fl
                 ),
                 probability_ours=None if ahead is None else ahead.probability_greater,
                 better_than_chance=None if chance is None else bool(chance.better),
-                removed=_by_share(mine, "remove"),
-                kept=_by_share(mine, "keep"),
+                removed=_by_share(cut, "remove"),
+                kept=_by_share(cut, "keep"),
             )
         )
     return tuple(found)
+
+
+def _as_many(ours: Floats | None, theirs: Floats | None) -> tuple[Floats | None, Floats | None]:
+    """Replicates of two methods, as many of each: they are of evaluations made independently, so any pairs will do."""
+    if ours is None or theirs is None:
+        return ours, theirs
+    count = min(len(ours), len(theirs))
+    return ours[:count], theirs[:count]
 
 
 def _changes(evidence: Evidence) -> pd.DataFrame | None:
@@ -198,8 +207,8 @@ def _exact(evidence: Evidence) -> tuple[Floats, tuple[Against, ...]] | None:
     for name, method in evidence.methods.items():
         excess = method.credits - method.credits.mean()
         known = name == OURS and np.isfinite(low).all() and np.isfinite(high).all()
-        ends = (low, high) if known else (None, None)
-        methods[name] = Compared(excess, *ends, in_unit=method.in_unit)
+        ends = {"low": low, "high": high} if known else {}
+        methods[name] = Compared(excess, **ends, in_unit=method.in_unit)
     table = compare_with_exact(exact - exact.mean(), methods, seed=evidence.asked.seed, level=0.95)
     found = tuple(
         Against(
