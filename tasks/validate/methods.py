@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from infra.ledger import LedgerConflict
 from tasks.evaluate.evaluator import Evaluator
 from tasks.evaluate.jobs import Job
 from tasks.families import family_of
@@ -85,7 +86,13 @@ def grand_coalition(
     """
     if job.samples is None:
         job = replace(job, samples=samples_recipe(job.model, evaluator.setting.study, job.seed))
-    model, images = evaluator.realise(job, say, with_model)
+    try:
+        model, images = evaluator.realise(job, say, with_model)
+    except LedgerConflict as error:  # after what it lacked was made again
+        raise LedgerConflict(
+            f"the grand coalition's weights or images were not kept, and came out otherwise when they were made again. "
+            f"Without gradients (validation.gradients) no weights are needed. {error}"
+        ) from error
     assert images is not None  # the job has samples
     return images, model
 
