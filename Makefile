@@ -7,7 +7,7 @@ STUDY  ?= deployments/studies/openmoji.yaml
 DATA   := data/openmoji
 MODELS := data/openmoji-models
 
-.PHONY: help setup demo demo-tiny demo-join reattribute validate-data validate gc opt-out history ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
+.PHONY: help setup demo demo-tiny demo-join reattribute validate-data validate gc opt-out history ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-samplers bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ bench: $(NEEDS) | $(VENV)/ready   ## what a coalition of the demo costs, and aga
 
 bench-seeds: $(NEEDS) | $(VENV)/ready   ## would another seed, or another reference, give the same credits? (three times the demo)
 	$(RUN) -m tests.bench.seeds --reference $(STUDY)
+
+bench-samplers: $(if $(filter deployments/studies/openmoji%,$(STUDY)),$(DATA)/metadata.csv) | $(VENV)/ready   ## how few steps and images do, and what they save: STUDY=my-study.yaml; ARGS="--archive draws.json" goes on where it was
+	$(RUN) -m tests.bench.samplers $(STUDY) $(ARGS)
 
 bench-estimators: | $(VENV)/ready   ## every estimator on games with known credits; goes on where it was: ARGS="--players 20 --jobs 2"
 	$(RUN) -m tests.bench.estimators $(ARGS)

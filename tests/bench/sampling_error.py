@@ -1,0 +1,123 @@
+"""What a few-step sampler and a finite number of images do to a property, as arithmetic on values of coalitions.
+
+Values are float64 [parts, coalitions]: part k of n images is the images k n … (k + 1) n − 1 of a coalition's draw. Credits
+are differences between coalitions, so what is the same for all of them does no harm: it is reported as bias, and taken off
+the error. Two errors add up, as squares:
+
+    solver     fewer steps, or another sampler, from the same starting noise
+    sampling   finitely many images: what is left of the parts when each part's and each coalition's mean are taken off
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+LIMIT = 0.1  # of the spread between coalitions: what an error may be
+
+
+class Solver(NamedTuple):
+    """A sampler and its number of steps."""
+
+    sampler: str
+    steps: int
+
+
+def spread(values: np.ndarray) -> float:
+    """s.d. (n − 1) between coalitions, of values [coalitions]."""
+    return float(np.std(values, ddof=1))
+
+
+def against(values: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Bias, and s.d. (n − 1) of what is left of values − truth without it; both [coalitions]."""
+    differences = np.asarray(values, dtype=np.float64) - truth
+    return float(differences.mean()), float(np.std(differences, ddof=1))
+
+
+def sampling_sd(parts: np.ndarray) -> float:
+    """s.d. of one part's difference between coalitions: the two-way residual of [parts, coalitions].
+
+    Raises:
+        ValueError: if there are not two of each.
+    """
+    count, coalitions = parts.shape
+    if count < 2 or coalitions < 2:
+        raise ValueError(f"noise shows in at least 2 parts of 2 coalitions, not in {count} of {coalitions}")
+    rest = parts - parts.mean(axis=0) - parts.mean(axis=1, keepdims=True) + parts.mean()
+    return math.sqrt(float(np.sum(rest**2)) / ((count - 1) * (coalitions - 1)))
+
+
+def noise_by_count(parts: Mapping[int, np.ndarray]) -> dict[int, float]:
+    """Sampling noise of each number of images; what has no two parts by the law 1 / √n from the largest that has.
+
+    Args:
+        parts: by number of images, values [parts, coalitions].
+    """
+    measured = {count: sampling_sd(values) for count, values in parts.items() if len(values) > 1}
+    if not measured:
+        raise ValueError("no number of images fits twice into the largest draw; draw more, or ask for fewer")
+    most = max(measured)
+    return {count: measured.get(count, measured[most] * math.sqrt(most / count)) for count in sorted(parts)}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """One property's. noise: by number of images. solver, bias: of each setting, on the same images as the truth."""
+
+    truth: np.ndarray  # [coalitions]
+    spread: float
+    bias: Mapping[Solver, float]
+    solver: Mapping[Solver, float]
+    noise: Mapping[int, float]
+
+    def total(self, solver: Solver, images: int) -> float:
+        """Error of differences between coalitions, as a part of the spread between them."""
+        return math.hypot(self.solver[solver], self.noise[images]) / self.spread
+
+    def images_for(self, solver: Solver, limit: float = LIMIT) -> float:
+        """How many images bring the error under `limit`, by the law 1 / √n; infinite if no number does."""
+        room = (limit * self.spread) ** 2 - self.solver[solver] ** 2
+        most = max(self.noise)
+        return math.inf if room <= 0 else most * self.noise[most] ** 2 / room
+
+
+def errors_of(
+    drawn: Mapping[Solver, Mapping[int, np.ndarray]], truth: Solver, largest: int, compared: int | None = None
+) -> Errors:
+    """One property's errors.
+
+    Args:
+        drawn: by setting and number of images, values [parts, coalitions]; the first part is the images 0 … n − 1.
+        truth: the setting that the others are judged by, at `largest` images.
+        compared: at how many images; as many as the truth's if None.
+    """
+    at = largest if compared is None else compared
+    known = drawn[truth][largest][0]
+    found = {solver: against(values[at][0], drawn[truth][at][0]) for solver, values in drawn.items()}
+    return Errors(
+        truth=known,
+        spread=spread(known),
+        bias={solver: bias for solver, (bias, _) in found.items()},
+        solver={solver: error for solver, (_, error) in found.items()},
+        noise=noise_by_count(drawn[truth]),
+    )
+
+
+def cheapest(
+    costs: Mapping[tuple[Solver, int], float], errors: Iterable[Errors], limit: float = LIMIT
+) -> tuple[Solver, int] | None:
+    """The setting of the lowest cost whose error is under `limit` for every property; None if there is none."""
+    several = tuple(errors)
+    good = [s for s in costs if all(s[1] in e.noise and e.total(*s) < limit for e in several)]
+    return min(good, key=lambda setting: costs[setting], default=None)
+
+
+def cheapest_solver(seconds: Mapping[Solver, float], errors: Iterable[Errors], limit: float = LIMIT) -> Solver | None:
+    """The same of the solver alone, however many images: seconds of drawing one image."""
+    several = tuple(errors)
+    good = [solver for solver in seconds if all(e.solver[solver] < limit * e.spread for e in several)]
+    return min(good, key=lambda solver: seconds[solver], default=None)
