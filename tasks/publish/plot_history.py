@@ -48,10 +48,10 @@ def history_plot(
         f"Excess credit for {history.name} over {len(shown)} statements with 90 % intervals, one panel for each "
         f"of {len(lines)} contributors. The figures are in the table."
     )
-    return _slim(as_svg(lambda: _figure(whole, history, lines, shown), prefix=prefix, description=described))
+    return slim(as_svg(lambda: _figure(whole, history, lines, shown), prefix=prefix, description=described))
 
 
-def _slim(svg: str) -> str:
+def slim(svg: str) -> str:
     """The same drawing in about half the bytes: a hundredth of a point is enough, and nobody points at most ids. What
     stands between tags is left alone: names are there."""
     used = set(re.findall(r'(?:url\(#|href="#|aria-labelledby=")([^)"]+)', svg))

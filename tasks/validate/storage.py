@@ -41,13 +41,16 @@ def store_validation(found: Validation, files: Mapping[str, bytes], store: Store
     files: page.md, validation.html and whatever belongs to them, by name; validation.json and latest.json are made here.
 
     Raises:
-        ValueError: if the run is not named as runs are, or a file has the name of one that is made here.
+        ValueError: if the run is not named as runs are, a file has the name of one that is made here, or the validation does
+            not fit together.
         StoreError: if this run has stored its validation already: it is never changed.
     """
     if not RUN.fullmatch(found.run):
         raise ValueError(f"a validation's run must be named like 20261124T120000Z-0123abcd, not {found.run!r}")
     if taken := {FOUND, LATEST} & set(files):
         raise ValueError(f"{', '.join(sorted(taken))} is made from the validation, and cannot be given beside it")
+    if reason := _inconsistent(found):
+        raise ValueError(f"the validation {found.run} cannot be stored: {reason}")
     folder = f"{_of_study(found.study)}/{found.run}"
     if store.exists(f"{folder}/{FOUND}"):
         raise StoreError(f"{store.where(folder)} has been stored already; a validation is never changed")
@@ -119,9 +122,26 @@ def _read(store: Store, study: str, run: str, expected_sha256: str | None) -> Va
         raise StoreError(f"{where} is gone: the validation is not whole") from error
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{where} is not a validation: {error}") from error
+    if reason := _inconsistent(found):
+        raise StoreError(f"{where} is not a validation: {reason}")
     if (found.study, found.run) != (study, run):
         raise StoreError(f"{where} is of {found.study}/{found.run}, not of the folder that it lies in")
     return found
+
+
+def _inconsistent(found: Validation) -> str:
+    """What does not fit together, in words; empty where all does: whoever reads the page counts on it."""
+    names, n = [of.name for of in found.properties], len(found.contributors)
+    if len(set(names)) < len(names):
+        return f"a property appears twice in {names}"
+    for of in found.properties:
+        if (own := sum(way.study for way in of.ways)) != 1:
+            return f"{of.name} has {own} ways that are the study's own, not one"
+        lengths = {len(method.credits) for method in of.methods}
+        lengths |= set() if of.exact_credits is None else {len(of.exact_credits)}
+        if lengths - {n}:
+            return f"{of.name} has credits of {sorted(lengths)} contributors, but there are {n}"
+    return ""
 
 
 def _where(store: Store, study: str, run: str) -> str:

@@ -32,9 +32,9 @@ METHODS: tuple[tuple[str, Kind, float], ...] = (
 )  # fmt: skip
 
 
-def estimate(value: float, half: float = 0.2, count: int = 24) -> Estimate:
-    """Within -2 … 2, as a difference of two correlations is."""
-    return Estimate(value=value, low=max(value - half, -2), high=min(value + half, 2), count=count)
+def estimate(value: float, half: float = 0.2, count: int = 24, most: float = 1) -> Estimate:
+    """A correlation; with most=2, a difference of two."""
+    return Estimate(value=value, low=max(value - half, -most), high=min(value + half, most), count=count)
 
 
 def build(
@@ -155,7 +155,7 @@ def method(
         kind=kind,
         credits=tuple(rng.normal(size=contributors)),
         lds=estimate(lds, half),
-        ahead=None if kind == "ours" else estimate(0.55 - lds, half),
+        ahead=None if kind == "ours" else estimate(0.55 - lds, half, most=2),
         probability_ours=None if kind == "ours" else 0.5 + 0.4 * (0.55 - lds),
         better_than_chance=lds > 0.32,
         **(changes if counterfactuals else {}),

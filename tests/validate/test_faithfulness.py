@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -99,7 +97,7 @@ def test_methods_that_train_are_not_called_free() -> None:
 def test_better_than_chance_is_said_only_where_it_was_found(better: bool | None, words: str) -> None:
     told = said(with_method(build(), "this study", better_than_chance=better))
     assert words in told
-    assert "retrained models better than chance: LDS" not in told.replace("not shown that credits predict ", "")
+    assert "Credits predicted retrained models better than chance" not in told
 
 
 def test_credits_without_a_score_say_why() -> None:
@@ -141,9 +139,3 @@ def test_hostile_names_neither_act_nor_break_a_statement() -> None:
     markdown = artifact_markdown(data)
     assert "<script" not in markdown and "](http" not in markdown and "\u202e" not in markdown
     assert "\u202e" not in terminal_table(data)
-
-
-@pytest.mark.parametrize("first", ["tasks.validate.faithfulness", "tasks.publish"])
-def test_statement_and_validation_can_be_imported_in_either_order(first: str) -> None:
-    code = f"import {first}; import tasks.publish, tasks.validate.faithfulness as f; assert f.sentences(None, 'x')"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -146,6 +146,29 @@ def test_a_study_is_one_plain_part_of_a_key(store: Store, study: str) -> None:
         latest_validation(store, study)
 
 
+def without_own_way(found: Validation) -> Validation:
+    of = found.properties[0]
+    ways = tuple(way.model_copy(update={"study": False}) for way in of.ways)
+    return found.model_copy(update={"properties": (of.model_copy(update={"ways": ways}),)})
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (without_own_way(build()), "has 0 ways that are the study's own"),
+        (build(properties=("loss", "loss")), "appears twice"),
+        (build().model_copy(update={"contributors": ("a", "b")}), "but there are 2"),
+        (build(exact=True).model_copy(update={"contributors": ("a", "b")}), "but there are 2"),
+    ],
+)
+def test_what_does_not_fit_together_is_neither_stored_nor_believed(store: Store, found: Validation, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        store_validation(found, FILES, store)
+    store.write(f"validations/openmoji/{RUN}/validation.json", found.model_dump_json().encode())
+    with pytest.raises(StoreError, match=said):
+        latest_validation(store, "openmoji")
+
+
 def test_files_that_are_made_here_cannot_be_given(store: Store) -> None:
     with pytest.raises(ValueError, match=r"validation\.json is made"):
         store_validation(build(), {"validation.json": b""}, store)
