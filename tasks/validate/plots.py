@@ -50,8 +50,8 @@ def scores(of: PropertyFound, *, prefix: str) -> bytes:
 
 def changes(of: PropertyFound, *, prefix: str) -> bytes | None:
     """Relative change of v when each method's top is removed or kept alone; None where nothing was retrained for it."""
-    panels = cuts(of)
-    if not any(value is not None for _, _, column in panels for value in column):
+    panels = [panel for panel in cuts(of) if any(value is not None for value in panel[2])]
+    if not panels:
         return None
     described = f"Relative change of {text.title(of.name)} without the top of each method, and with the top alone."
     return _bytes(as_svg(lambda: _changes(of, panels), prefix=prefix, description=described))
@@ -98,14 +98,14 @@ def _scatter(found: Validation, of: PropertyFound) -> Figure:
     axes.set_xlim(*ends)
     axes.set_ylim(*_ends(value * factor))
     axes.plot(ends, ends, color="#A9AFB7", linewidth=1.0, zorder=1, scaley=False)
-    if alike.sum() > 1 and np.ptp(true[alike]) > 0:
+    if alike.sum() > 2 and np.ptp(true[alike]) > 0:
         slope, start = np.polyfit(true[alike] * factor, value[alike] * factor, 1)
         inside = np.array([true[alike].min(), true[alike].max()]) * factor
         axes.plot(inside, slope * inside + start, color=ABOVE, linewidth=1.0, linestyle=(0, (4, 2)), zorder=2)
     for mask, face, edge, marker in ((~alike, "white", QUIET, "D"), (alike, ABOVE, ABOVE, "o")):
         axes.scatter(true[mask] * factor, value[mask] * factor, s=20 if marker == "o" else 15, marker=marker, c=face,
                      edgecolors=edge, linewidths=1.1, zorder=3)  # fmt: skip
-    unit = text.shorten(" ".join(filter(None, (scale.suffix, text.plain(of.unit) if of.unit else ""))), 30)
+    unit = text.shorten(" ".join(filter(None, (scale.suffix, text.plain(of.unit) if of.unit else ""))), 22)
     for say, what in ((axes.set_xlabel, "retrained from scratch"), (axes.set_ylabel, "the study's own way")):
         say(f"v(S) {what}" + (f" ({unit})" if unit else ""), color=INK).set_parse_math(False)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
@@ -204,7 +204,9 @@ def _changes(of: PropertyFound, panels: list[tuple[str, str, list[float | None]]
         title = axes.set_title(f"top {share} {what}" + (" alone" if what == "kept" else ""), fontsize=8.5, color=INK)
         title.set_parse_math(False)
         axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
-        axes.margins(x=0.12)
+        ends = [0.0, *(value for _, value in there)]
+        room = 0.1 * (max(ends) - min(ends)) or 1.0
+        axes.set_xlim(min(ends) - room, max(ends) + room)
         _names(axes, methods)
         axes.tick_params(labelleft=number == 0)
         _quiet(axes, "x")
@@ -215,7 +217,7 @@ def _changes(of: PropertyFound, panels: list[tuple[str, str, list[float | None]]
 def _names(axes: Axes, methods: Sequence[Method]) -> None:
     axes.yaxis.set_major_locator(FixedLocator(range(len(methods))))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_yticklabels([text.plain(method.name, 26) for method in methods])
+    axes.set_yticklabels([text.plain(method.name, 22) for method in methods])
     for label, method in zip(axes.get_yticklabels(), methods, strict=True):
         label.set_parse_math(False)  # a name may hold dollar signs
         label.set_color(INK)

@@ -187,6 +187,19 @@ def test_without_values_there_is_no_picture_of_changes() -> None:
     assert plots.changes(build().properties[0], prefix="p") is not None
 
 
+def test_a_cut_that_was_not_retrained_for_anybody_has_no_panel_but_stays_in_the_table() -> None:
+    drawn = (plots.changes(build().properties[0], prefix="p") or b"").decode()
+    assert drawn.count("kept alone") == 1 and drawn.count("removed") == 2 and "1e\u2212" not in drawn
+    assert "Top 60 % kept alone" in Page(html(build())).text.replace("\u00a0", " ")
+
+
+def test_changes_of_nothing_are_drawn_on_a_scale_of_their_own() -> None:
+    of = build().properties[0]
+    still = tuple(m.model_copy(update={"removed": {"0.4": 0.0}, "kept": {}}) for m in of.methods)
+    drawn = (plots.changes(of.model_copy(update={"methods": still}), prefix="p") or b"").decode()
+    assert "removed" in drawn and "e\u2212" not in drawn
+
+
 def test_ours_is_in_the_picture_however_many_are_better() -> None:
     of = build().properties[0]
     rivals = tuple(of.methods[1].model_copy(update={"name": f"rival {n}", "lds": estimate(0.9)}) for n in range(40))
