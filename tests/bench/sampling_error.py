@@ -4,8 +4,11 @@ Values are float64 [parts, coalitions]: part k of n images is the images k n …
 are differences between coalitions, so what is the same for all of them does no harm: it is reported as bias, and taken off
 the error. Two errors add up, as squares:
 
-    solver     fewer steps, or another sampler, from the same starting noise
+    solver     fewer steps, or another sampler, from the same starting noise, however many images
     sampling   finitely many images: what is left of the parts when each part's and each coalition's mean are taken off
+
+A solver is held against the truth on finitely many images. It draws others where a step more tips an image over, so that two
+good solvers differ by chance too; how much, the parts say, and it is taken off.
 """
 
 from __future__ import annotations
@@ -64,13 +67,33 @@ def noise_by_count(parts: Mapping[int, np.ndarray]) -> dict[int, float]:
     return {count: measured.get(count, measured[most] * math.sqrt(most / count)) for count in sorted(parts)}
 
 
+def solver_error(
+    values: Mapping[int, np.ndarray], truth: Mapping[int, np.ndarray], at: int
+) -> tuple[float, float, float]:
+    """Bias of a solver, its error of differences on `at` images, and the same with chance taken off.
+
+    Chance is what parts of a quarter of the images differ by (of half of them, where there are no quarters), by 1 / √n.
+
+    Args:
+        values, truth: by number of images, [parts, coalitions], of the same images.
+    """
+    bias, error = against(values[at][0], truth[at][0])
+    smaller = [count for count in values if at // count >= 4] or [count for count in values if at // count >= 2]
+    if not smaller:
+        raise ValueError(f"no number of images fits twice into {at}; ask for fewer")
+    part = max(smaller)
+    chance = sampling_sd(values[part][: at // part] - truth[part][: at // part]) * math.sqrt(part / at)
+    return bias, error, math.sqrt(max(0.0, error**2 - chance**2))
+
+
 @dataclass(frozen=True)
 class Errors:
-    """One property's. noise: by number of images. solver, bias: of each setting, on the same images as the truth."""
+    """One property's. noise: by number of images. bias, apart, solver: of each setting, as `solver_error` gives them."""
 
     truth: np.ndarray  # [coalitions]
     spread: float
     bias: Mapping[Solver, float]
+    apart: Mapping[Solver, float]
     solver: Mapping[Solver, float]
     noise: Mapping[int, float]
 
@@ -97,12 +120,13 @@ def errors_of(
     """
     at = largest if compared is None else compared
     known = drawn[truth][largest][0]
-    found = {solver: against(values[at][0], drawn[truth][at][0]) for solver, values in drawn.items()}
+    found = {solver: solver_error(values, drawn[truth], at) for solver, values in drawn.items()}
     return Errors(
         truth=known,
         spread=spread(known),
-        bias={solver: bias for solver, (bias, _) in found.items()},
-        solver={solver: error for solver, (_, error) in found.items()},
+        bias={solver: bias for solver, (bias, _, _) in found.items()},
+        apart={solver: error for solver, (_, error, _) in found.items()},
+        solver={solver: error for solver, (_, _, error) in found.items()},
         noise=noise_by_count(drawn[truth]),
     )
 
@@ -116,8 +140,20 @@ def cheapest(
     return min(good, key=lambda setting: costs[setting], default=None)
 
 
-def cheapest_solver(seconds: Mapping[Solver, float], errors: Iterable[Errors], limit: float = LIMIT) -> Solver | None:
-    """The same of the solver alone, however many images: seconds of drawing one image."""
-    several = tuple(errors)
-    good = [solver for solver in seconds if all(e.solver[solver] < limit * e.spread for e in several)]
-    return min(good, key=lambda solver: seconds[solver], default=None)
+def cheapest_near_best(
+    seconds: Mapping[Solver, float], errors: Iterable[Errors], images: int, slack: float = LIMIT
+) -> Solver:
+    """The cheapest solver whose error at so many images is, for every property, at most (1 + slack) times that of the best:
+    what to take where the images' own noise is above the limit.
+
+    Args:
+        seconds: of drawing one image.
+    """
+    several = tuple(e for e in errors if images in e.noise)
+    best = [min(e.total(solver, images) for solver in seconds) for e in several]
+    good = [
+        solver
+        for solver in seconds
+        if all(e.total(solver, images) <= (1 + slack) * least for e, least in zip(several, best, strict=True))
+    ]
+    return min(good, key=lambda solver: seconds[solver])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.bench.sampling_error import LIMIT, Errors, Solver, cheapest, cheapest_solver
+from tests.bench.sampling_error import LIMIT, Errors, Solver, cheapest, cheapest_near_best
 from tests.bench.sampling_seconds import Seconds
 
 
@@ -44,16 +44,20 @@ def report(name: str, m: Measured) -> str:
 
 
 def solver_table(m: Measured) -> list[str]:
-    """By sampler and steps: bias and error of each property on the same images as the truth."""
+    """By sampler and steps: each property's error on the same images as the truth, without chance, and its bias."""
     head = [f"{p} (spread {e.spread:.3g})" for p, e in m.errors.items()]
     lines = [
-        f"**Sampler and steps**, on {m.compared} images from the same noise: error of differences (bias of all alike)",
+        f"**Sampler and steps**, on {m.compared} images from the same noise: error of differences, in brackets as it is, "
+        "before it without chance; behind it the bias that all coalitions share",
         "",
         "| | ms an image | " + " | ".join(head) + " |",
         "| --- |" + " ---: |" * (len(head) + 1),
     ]
     for solver in sorted(m.seconds.draw):
-        cells = [f"{e.solver[solver] / e.spread:.2f} ({e.bias[solver] / e.spread:+.2f})" for e in m.errors.values()]
+        cells = [
+            f"{e.solver[solver] / e.spread:.2f} ({e.apart[solver] / e.spread:.2f}) {e.bias[solver] / e.spread:+.2f}"
+            for e in m.errors.values()
+        ]
         mark = " (the study's)" if solver == m.own[0] else " (truth)" if solver == m.truth else ""
         lines.append(f"| {_name(solver)}{mark} | {1000 * m.seconds.draw[solver]:.1f} | " + " | ".join(cells) + " |")
     return lines
@@ -77,7 +81,7 @@ def share_table(m: Measured) -> list[str]:
     """Training, drawing and scoring: at the truth's steps, now, and with what is recommended."""
     now, chosen = m.own, recommended(m)
     rows = {f"{m.truth.steps} steps, as in the paper": (m.truth, now[1]), "the study's": now}
-    if chosen is not None and chosen != now:
+    if chosen != now:
         rows["recommended"] = chosen
     lines = [
         "| | setting | training s | drawing s | scoring s | shares % | a coalition s |",
@@ -91,30 +95,27 @@ def share_table(m: Measured) -> list[str]:
     return lines
 
 
-def recommended(m: Measured) -> tuple[Solver, int] | None:
-    """The cheapest setting under the limit; where there is none, the cheapest solver under it at the study's images."""
+def recommended(m: Measured) -> tuple[Solver, int]:
+    """The cheapest setting under the limit; without one, the cheapest solver near the best, at the study's images."""
     best = cheapest(m.seconds.costs(), m.errors.values())
-    if best is not None:
-        return best
-    solver = cheapest_solver(m.seconds.draw, m.errors.values())
-    return None if solver is None else (solver, m.own[1])
+    return best or (cheapest_near_best(m.seconds.draw, m.errors.values(), m.own[1]), m.own[1])
 
 
 def advice(m: Measured) -> list[str]:
     """Which setting to take, and what cannot be had."""
-    best, solver = cheapest(m.seconds.costs(), m.errors.values()), cheapest_solver(m.seconds.draw, m.errors.values())
-    if best is not None:
-        return [f"Recommended: {_name(best[0])}, {best[1]} images: the cheapest with an error under {LIMIT:g}."]
-    lines = [f"No setting keeps the error of every property under {LIMIT:g} of the spread."]
-    if solver is None:
-        return [*lines, f"No solver does so by itself, on {m.compared} images: only {_name(m.truth)} remains."]
+    solver, images = recommended(m)
+    if cheapest(m.seconds.costs(), m.errors.values()) is not None:
+        return [f"Recommended: {_name(solver)}, {images} images: the cheapest with an error under {LIMIT:g}."]
     needed = {name: e.images_for(solver) for name, e in m.errors.items()}
     return [
-        *lines,
-        f"The cheapest solver whose own error is under it: {_name(solver)}. The rest is the images; to be under it, "
-        + ", ".join(f"{name} would need about {count:,.0f}" for name, count in needed.items())
+        f"No setting keeps the error of every property under {LIMIT:g} of the spread. With {_name(solver)} it would take "
+        + ", ".join(
+            f"for {name} about {count:,.0f} images" if np.isfinite(count) else f"for {name} more steps"
+            for name, count in needed.items()
+        )
         + ".",
-        f"Recommended therefore: {_name(solver)}, and as many images as the study has ({m.own[1]}).",
+        f"Recommended: {_name(solver)}, the cheapest whose error on the study's {images} images is within "
+        f"{LIMIT:.0%} of the best one's.",
     ]
 
 
