@@ -19,6 +19,7 @@ from diffusers import UNet2DConditionModel, UNet2DModel, VQModel
 from flows.validate_data import validate_data
 from infra.store import Store
 from infra.study_file import load_preset
+from tasks.families import family_of
 from tasks.families.autoencoder import Autoencoder
 from tasks.families.lora import layers_named
 from tasks.families.unet import network_of, schedule_of
@@ -62,11 +63,8 @@ def cifar20(folder: Path) -> Study:
     return preset(CIFAR, f"data.url={folder}/images", f"properties.inception_weights={folder}/inception.pt")
 
 
-def celeba_hq(folder: Path) -> Study:
-    """A folder an identity; a VQ autoencoder that makes a 3 x 64 x 64 of 256 pixels, and BLIP for questions."""
-    rng = np.random.default_rng(1)
-    for number in range(50):
-        save_images(folder / f"images/{number}", 3, 256, rng)
+def save_vqvae(folder: Path) -> None:
+    """Of 256 x 256 pixels it makes latents of 3 x 64 x 64."""
     VQModel(
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
@@ -76,7 +74,15 @@ def celeba_hq(folder: Path) -> Study:
         num_vq_embeddings=16,
         sample_size=256,
         scaling_factor=1.0,
-    ).save_pretrained(folder / "vqvae")
+    ).save_pretrained(folder)
+
+
+def celeba_hq(folder: Path) -> Study:
+    """A folder an identity; a VQ autoencoder, and BLIP for questions."""
+    rng = np.random.default_rng(1)
+    for number in range(50):
+        save_images(folder / f"images/{number}", 3, 256, rng)
+    save_vqvae(folder / "vqvae")
     save_model("blip_vqa", folder / "blip")
     return preset(
         CELEBA,
@@ -194,6 +200,26 @@ def test_the_noise_schedules_are_the_papers() -> None:
     assert [celeba[f] for f in fields] == [1000, "scaled_linear", 0.0015, 0.0195, False, "epsilon"]
 
 
+@pytest.mark.parametrize("name", [CIFAR, CELEBA])
+def test_heads_and_betas_come_back_from_the_store(name: str, tmp_path: Path) -> None:
+    """Of the presets' own kinds, on networks that are small."""
+    places = ["model.channels=[64, 128, 64, 64]", "model.layers_per_block=1"]
+    if name == CELEBA:
+        save_vqvae(tmp_path / "vqvae")
+        places.append(f"model.autoencoder={tmp_path}/vqvae")
+    family = family_of(preset(name, *places).model)
+    model = family.build()
+    family.save(model, tmp_path / "reference")
+    base = family.base()
+    again = family.load(tmp_path / "reference", None if base is None else base.folder)
+    assert again.schedule.config["beta_start"] == preset(name).model.beta_start
+    assert dict(again.network.config)["attention_head_dim"] == preset(name).model.attention_head_dim
+    x, when = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.tensor([500])
+    with torch.no_grad():
+        outputs = [each.network.eval()(x, when).sample for each in (model, again)]
+    assert torch.equal(*outputs)
+
+
 @pytest.mark.parametrize(
     ("name", "removed"),
     [(CIFAR, 0.437), pytest.param(CELEBA, 0.758, marks=pytest.mark.slow)],  # the paper: 0.445 and 0.74
@@ -251,7 +277,7 @@ def test_paintings_are_laid_out_as_the_page_says(tmp_path: Path, monkeypatch: py
 
 
 def test_an_autoencoder_keeps_the_scale_that_it_is_brought_in_with(tmp_path: Path) -> None:
-    celeba_hq(tmp_path)
+    save_vqvae(tmp_path / "vqvae")
     edit(tmp_path / "vqvae/config.json", scaling_factor=None)  # as in the hub's, which is older than the setting
     VQModel.from_pretrained(tmp_path, subfolder="vqvae", scaling_factor=1.0).save_pretrained(tmp_path / "again")
     latents = [
