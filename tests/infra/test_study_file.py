@@ -50,6 +50,8 @@ def test_a_heading_with_nothing_below_it_can_be_filled_by_a_change(preset: Path)
         ),
         ("name: ../evil\n", r"- name: .*lower case letters"),
         ("model: {channels: [8, 15], norm_groups: 4}\n", r"- model: .*not divisible"),
+        ("model: {channels: [8, 12], norm_groups: 4, attention_levels: [1]}\n", r"attention_head_dim 8"),
+        ("model: {beta_start: 0.1}\n", r"beta_start 0\.1 is larger"),
         ("coalition: {seed: 1, audit_seeds: [1]}\n", r"- study: .*audit_seeds must differ"),
         ("- a\n- b\n", "must hold fields of a study, not list"),
         ("", "is empty"),
