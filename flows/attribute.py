@@ -31,6 +31,7 @@ from tasks.recipe import Recipe
 from tasks.reference.task import prune_reference, sample_reference, train_reference
 from tasks.statements.task import last_statement
 from tasks.study import Study
+from tasks.validate.standing import standing_validation
 
 # Threads that each wait for one worker process.
 WAITING_THREADS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=256)
@@ -126,5 +127,6 @@ def credit(
         clock.seconds,
         before,
         audits,
+        standing_validation(study, store, log.warning),
     )
     return publish_statement(statement, store, lease.check)

@@ -64,6 +64,7 @@ def deployments(studies: list[Study]) -> dict[str, RunnerDeployment]:
     from flows.history import history
     from flows.opt_out import opt_out
     from flows.reattribute import reattribute
+    from flows.validate import validate
     from flows.validate_data import validate_data
 
     made = {
@@ -71,7 +72,7 @@ def deployments(studies: list[Study]) -> dict[str, RunnerDeployment]:
             name=study.name, parameters={"study": study.model_dump(mode="json")}, tags=["credit"]
         )
         for study in studies
-        for flow in (attribute, reattribute, validate_data)
+        for flow in (attribute, reattribute, validate_data, validate)
     }
     for of_store in (collect_garbage, opt_out, history):
         made[f"{of_store.name}/store"] = of_store.to_deployment(name="store", tags=["credit"])

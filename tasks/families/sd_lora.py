@@ -57,6 +57,7 @@ class Pipeline:
         self.unet: UNet2DConditionModel = load_diffusers_part(UNet2DConditionModel, folder / "unet")
         self.autoencoder = Autoencoder.load(folder / "vae", base_digest(digests_of_folder(folder / "vae")))
         self.text = TextEncoder.load(folder / "text_encoder", folder / "tokenizer")
+        self.known: OrderedDict[str, torch.Tensor] = OrderedDict()  # prompts that were encoded, the newest last
         config = read_json(folder / "scheduler" / "scheduler_config.json")
         try:
             self.schedule: DDPMScheduler = checked_schedule(config)
@@ -77,7 +78,6 @@ class LoRAModel(Model):
         super().__init__(pipeline.unet, pipeline.schedule)
         self.pipeline, self.scale = pipeline, scale
         self._side = side
-        self._known: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     def to(self, device: torch.device | str) -> LoRAModel:
         super().to(device)
@@ -123,13 +123,13 @@ class LoRAModel(Model):
         return self.pipeline.autoencoder.decode(x)
 
     def embed(self, prompts: Sequence[str]) -> Condition:
-        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._known]
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self.pipeline.known]
         if new:
             for prompt, embedding in zip(new, self.pipeline.text.encode(new), strict=True):
-                self._known[prompt] = embedding
-        found = torch.stack([self._known[prompt] for prompt in prompts])
-        while self._known and len(self._known) * found[0].nbytes > REMEMBERED:
-            self._known.popitem(last=False)
+                self.pipeline.known[prompt] = embedding
+        found = torch.stack([self.pipeline.known[prompt] for prompt in prompts])
+        while self.pipeline.known and len(self.pipeline.known) * found[0].nbytes > REMEMBERED:
+            self.pipeline.known.popitem(last=False)
         return found
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, condition: Condition = None) -> torch.Tensor:

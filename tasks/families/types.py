@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import torch
+from safetensors.torch import load_file, save_file
+from torch.utils.flop_counter import FlopCounterMode
+
 from infra.digest import canonical_json, sha256
 from tasks.model.model import Loss, Model
 from tasks.study import ModelSpec, PruningSpec, Study
@@ -57,7 +61,7 @@ class Family(ABC):
 
     name: ClassVar[str]
     takes_prompts: ClassVar[bool] = False
-    weights_file: ClassVar[str]
+    weights_file: ClassVar[str] = "weights.safetensors"
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
@@ -75,26 +79,28 @@ class Family(ABC):
         """Whether the reference is trained here; False if it is given as it is."""
         return self.spec.pretrained is None or self.spec.pretrained_is == "base"
 
-    @abstractmethod
     def given(self) -> Files | None:
         """Digests of the files of a model that is given; None if none is. Raises PipelineError if it is not there."""
+        return None
 
-    @abstractmethod
     def start(self, given: Files | None) -> dict[str, Any]:
         """What the reference starts from, as a part of its recipe: only what decides the result. A base's files stand in
         it as "base"."""
+        return {"family": self.spec.family, "options": dict(self.spec.options), "resolution": self.spec.resolution}
 
     @abstractmethod
     def build(self) -> Model:
         """What the reference's training starts from, or the given reference."""
 
-    @abstractmethod
     def save(self, model: Model, folder: Path) -> None:
-        """Write a reference into an empty folder in diffusers' own format, safetensors only."""
+        """Write a reference into an empty folder, in diffusers' own format where there is one, safetensors only."""
+        save_file({name: t.contiguous() for name, t in model.weights().items()}, folder / self.weights_file)
 
-    @abstractmethod
     def load(self, folder: Path, base: Path | None) -> Model:
         """Read what `save` wrote. base: folder with the base's files. Executes nothing that it reads."""
+        model = self.build()
+        model.load_weights(load_file(folder / self.weights_file))
+        return model
 
     def parameters(self) -> int:
         """Numbers that the reference holds and a coalition's weights cannot be more than; nothing is allocated."""
@@ -105,12 +111,11 @@ class Family(ABC):
     def prune(self, model: Model, pruning: PruningSpec, loss: Loss) -> None:
         """Remove pruning.ratio of the model, in place. loss: on batches of the training images, differentiable."""
 
-    @abstractmethod
     def describe(self, model: Model) -> dict[str, Any]:
-        """All that is needed besides its weights to make the pruned model again, as JSON. A base's files stand in it as
-        "base"."""
+        """All that is needed besides its weights to make the pruned model again, as JSON; nothing where pruning leaves the
+        shapes as they are. A base's files stand in it as "base"."""
+        return {}
 
-    @abstractmethod
     def maker(self, description: Mapping[str, Any], base: Path | None) -> Maker:
         """From what `describe` gave, checked once, a way to get models of that shape with meaningless numbers.
 
@@ -119,10 +124,19 @@ class Family(ABC):
         Raises:
             ValueError: if the description is not of a model of this family.
         """
+        if description:
+            raise ValueError(
+                f"models of the family {self.name} have no description, and this one has {list(description)}"
+            )
+        return self.build
 
-    @abstractmethod
     def count(self, model: Model) -> tuple[int, int]:
         """Multiply-accumulates of one forward pass of one image, and the number of parameters that are trained."""
+        x = torch.zeros(1, *model.shape, device=model.device)
+        condition = model.embed([""])  # not counted: prompts are encoded once
+        with FlopCounterMode(display=False) as counted, torch.no_grad():
+            model.predict(x, torch.zeros(1, dtype=torch.long, device=model.device), condition)
+        return counted.get_total_flops() // 2, sum(p.numel() for p in model.trainable().values())
 
     def baseline(self, study: Study) -> Literal["random", "base"]:
         """What the empty coalition starts from."""

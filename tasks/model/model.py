@@ -29,9 +29,12 @@ class Model:
     network: predicts noise ε from (x_t, t). schedule: the forward process (Ho et al. 2020, eq. 4).
     """
 
-    def __init__(self, network: nn.Module, schedule: DDPMScheduler) -> None:
+    def __init__(
+        self, network: nn.Module, schedule: DDPMScheduler, shape: tuple[int, int, int] | None = None
+    ) -> None:
         self.network = network
         self.schedule = schedule
+        self._shape = shape  # where the network is not one of diffusers, which know their own
 
     # --- numbers -----------------------------------------------------------------------------------------------------
     @property
@@ -65,6 +68,8 @@ class Model:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one x in the model's own space."""
+        if self._shape is not None:
+            return self._shape
         config: Mapping[str, Any] = self.network.config  # type: ignore[assignment]  # diffusers' own mapping
         return config["in_channels"], config["sample_size"], config["sample_size"]
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -88,7 +88,8 @@ def solver_error(
 
 @dataclass(frozen=True)
 class Errors:
-    """One property's. noise: by number of images. bias, apart, solver: of each setting, as `solver_error` gives them."""
+    """One property's. noise: by number of images. bias, apart, solver: of each setting, as `solver_error` gives them.
+    alone: of each setting, its own spread over its own noise; alike: correlation of its values with the truth's."""
 
     truth: np.ndarray  # [coalitions]
     spread: float
@@ -96,6 +97,8 @@ class Errors:
     apart: Mapping[Solver, float]
     solver: Mapping[Solver, float]
     noise: Mapping[int, float]
+    alone: Mapping[Solver, float] = field(default_factory=dict)
+    alike: Mapping[Solver, float] = field(default_factory=dict)
 
     def total(self, solver: Solver, images: int) -> float:
         """Error of differences between coalitions, as a part of the spread between them."""
@@ -128,7 +131,14 @@ def errors_of(
         apart={solver: error for solver, (_, error, _) in found.items()},
         solver={solver: error for solver, (_, _, error) in found.items()},
         noise=noise_by_count(drawn[truth]),
+        alone={solver: _told_apart(values, at) for solver, values in drawn.items()},
+        alike={solver: float(np.corrcoef(v[at][0], drawn[truth][at][0])[0, 1]) for solver, v in drawn.items()},
     )
+
+
+def _told_apart(values: Mapping[int, np.ndarray], at: int) -> float:
+    noise = noise_by_count({count: parts[: at // count] for count, parts in values.items() if count <= at})[at]
+    return spread(values[at][0]) / noise if noise else math.inf
 
 
 def cheapest(

@@ -34,6 +34,8 @@ def report(name: str, m: Measured) -> str:
         "",
         *solver_table(m),
         "",
+        *alone_table(m),
+        "",
         *count_table(m),
         "",
         *share_table(m),
@@ -60,6 +62,21 @@ def solver_table(m: Measured) -> list[str]:
         ]
         mark = " (the study's)" if solver == m.own[0] else " (truth)" if solver == m.truth else ""
         lines.append(f"| {_name(solver)}{mark} | {1000 * m.seconds.draw[solver]:.1f} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def alone_table(m: Measured) -> list[str]:
+    """By sampler and steps: how well each tells coalitions apart by itself, whatever the truth, and whether it says the same."""
+    lines = [
+        f"**By itself**, on {m.compared} images: a setting's own spread over its own noise, and the correlation of its values "
+        "with the truth's",
+        "",
+        "| | " + " | ".join(m.errors) + " |",
+        "| --- |" + " ---: |" * len(m.errors),
+    ]
+    for solver in sorted(m.seconds.draw):
+        cells = [f"{e.alone[solver]:.1f}, {e.alike[solver]:.2f}" for e in m.errors.values()]
+        lines.append(f"| {_name(solver)} | " + " | ".join(cells) + " |")
     return lines
 
 

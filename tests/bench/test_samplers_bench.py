@@ -85,6 +85,7 @@ def test_settings_are_held_against_the_truth_on_the_same_images():
     few = {1: truth[1][:2] + 0.5, 2: truth[2][:1] + 0.5}
     found = errors_of({MANY: truth, FEW: few}, MANY, 4, 2)
     assert found.spread == 10.0 and found.solver[FEW] == 0.0 and found.bias[FEW] == 0.5
+    assert found.alike[FEW] == pytest.approx(1) and found.alone[FEW] == found.alone[MANY] > 0
 
 
 @pytest.mark.parametrize("own", [0.0, 2.0])

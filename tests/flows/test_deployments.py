@@ -60,6 +60,7 @@ def test_what_people_and_drivers_start_is_deployed_where_it_belongs() -> None:
         "attribute/openmoji-tiny": CPU_POOL,
         "reattribute/openmoji": CPU_POOL,
         "validate-data/openmoji": CPU_POOL,
+        "validate/openmoji": CPU_POOL,
         "collect-garbage/store": CPU_POOL,
         "opt-out/store": CPU_POOL,
         "history/store": CPU_POOL,
@@ -168,7 +169,7 @@ def test_a_preset_changed_by_a_build_step_is_checked() -> None:
 def test_the_ui_serves_each_preset_to_be_run_and_to_be_checked_keeping_house_and_opting_out() -> None:
     studies = [load_preset(path, Study) for path in PRESETS]
     made = served(studies)
-    flows = ("attribute", "reattribute", "validate-data")
+    flows = ("attribute", "reattribute", "validate-data", "validate")
     of_store = {"collect-garbage/store", "opt-out/store", "history/store"}
     assert set(made) == {f"{flow}/{study.name}" for flow in flows for study in studies} | of_store
     for study in studies:
