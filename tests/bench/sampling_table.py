@@ -66,10 +66,10 @@ def solver_table(m: Measured) -> list[str]:
 
 
 def alone_table(m: Measured) -> list[str]:
-    """By sampler and steps: how well each tells coalitions apart by itself, whatever the truth, and whether it says the same."""
+    """By sampler and steps: how well each tells coalitions apart by itself, and whether it says what the truth says."""
     lines = [
-        f"**By itself**, on {m.compared} images: a setting's own spread over its own noise, and the correlation of its values "
-        "with the truth's",
+        f"**By itself**, on {m.compared} images: a setting's own spread over its own noise, and the correlation with the "
+        "truth's values",
         "",
         "| | " + " | ".join(m.errors) + " |",
         "| --- |" + " ---: |" * len(m.errors),
