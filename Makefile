@@ -7,7 +7,7 @@ STUDY  ?= deployments/studies/openmoji.yaml
 DATA   := data/openmoji
 MODELS := data/openmoji-models
 
-.PHONY: help setup demo demo-tiny demo-join reattribute validate-data validate gc opt-out history ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-samplers bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
+.PHONY: help setup demo demo-tiny demo-join reattribute validate-data validate validate-tiny gc opt-out history ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-samplers bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,8 +51,11 @@ reattribute: $(NEEDS) | $(VENV)/ready   ## somebody joined, left or changed imag
 validate-data: $(NEEDS) | $(VENV)/ready   ## before you spend: is the data sound, what would a run do and cost? STUDY=my-study.yaml
 	$(RUN) -m flows.run_validate $(STUDY) $(ARGS)
 
-validate: $(NEEDS) | $(VENV)/ready   ## are a study's credits right? Retrains coalitions from scratch (long; goes on where it was): STUDY=… ARGS="--set one_size=8"
+validate: $(NEEDS) | $(VENV)/ready   ## are a study's credits right? Retrains coalitions from scratch (long; goes on where it was): STUDY=… ARGS="--set validation.one_size=12"
 	$(RUN) -m flows.run_validation $(STUDY) $(ARGS)
+
+validate-tiny:   ## the same for the smallest preset, in two minutes
+	$(MAKE) validate STUDY=deployments/studies/openmoji-tiny.yaml ARGS="--set validation.projection=64 --set validation.step_factors=[2.0] --set validation.ratios=[0.0]"
 
 gc: | $(VENV)/ready   ## keeping house: lists weights and images that no statement needs; DELETE=1 deletes them
 	$(RUN) -m flows.run_gc $(if $(filter-out 0,$(DELETE)),--delete) $(ARGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -213,7 +214,8 @@ def test_heads_and_betas_come_back_from_the_store(name: str, tmp_path: Path) -> 
     base = family.base()
     again = family.load(tmp_path / "reference", None if base is None else base.folder)
     assert again.schedule.config["beta_start"] == preset(name).model.beta_start
-    assert dict(again.network.config)["attention_head_dim"] == preset(name).model.attention_head_dim
+    config: Any = again.network.config
+    assert config["attention_head_dim"] == preset(name).model.attention_head_dim
     x, when = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.tensor([500])
     with torch.no_grad():
         outputs = [each.network.eval()(x, when).sample for each in (model, again)]
