@@ -63,7 +63,7 @@ class MeasuredSd:
     degrees_of_freedom: float
 
 
-ROUNDING = 1e-12  # differences whose range is below this part of the largest are the same
+ROUNDING = 1e-12  # differences whose range is below this part of the largest contribution are the same
 UNKNOWN = Uncertain(math.nan, math.nan, 0)
 
 
@@ -98,7 +98,8 @@ def correction(draw: Draw, retrained: ArrayLike, finetuned: ArrayLike, noise: Me
     if count == 0:
         freedom = 0.0 if noise is None else noise.degrees_of_freedom
         return Uncertain(value, math.sqrt(float(weights**2 @ of_noise)), freedom)
-    if count == 1 or np.ptp(d[chance]) <= ROUNDING * np.abs(d).max():
+    largest = max(float(np.abs(np.asarray(side)[there]).max()) for side in (retrained, finetuned))
+    if count == 1 or np.ptp(d[chance]) <= ROUNDING * largest:
         return Uncertain(value, math.nan, 0)
     part = weights[chance] / weights[chance].sum()
     variance = float(part @ (d[chance] - part @ d[chance]) ** 2) * count / (count - 1)
