@@ -103,7 +103,7 @@ bench: $(NEEDS) | $(VENV)/ready   ## what a coalition of the demo costs, and aga
 bench-seeds: $(NEEDS) | $(VENV)/ready   ## would another seed, or another reference, give the same credits? (three times the demo)
 	$(RUN) -m tests.bench.seeds --reference $(STUDY)
 
-bench-samplers: $(if $(filter deployments/studies/openmoji%,$(STUDY)),$(DATA)/metadata.csv) | $(VENV)/ready   ## how few steps and images do, and what they save: STUDY=my-study.yaml; ARGS="--archive draws.json" goes on where it was
+bench-samplers: $(NEEDS) | $(VENV)/ready   ## how few steps and images do, and what they save; goes on where it was: ARGS="--archive draws.json"
 	$(RUN) -m tests.bench.samplers $(STUDY) $(ARGS)
 
 bench-estimators: | $(VENV)/ready   ## every estimator on games with known credits; goes on where it was: ARGS="--players 20 --jobs 2"
