@@ -43,7 +43,7 @@ from tests.bench.sampling_seconds import seconds_of, training_seconds
 from tests.bench.sampling_table import Measured, report
 
 STEPS = (5, 10, 15, 20, 30, 50)
-COUNTS = (32, 64, 96, 128, 160, 192, 256, 384, 512)
+COUNTS = (32, 48, 64, 96, 128, 160, 192, 256, 384, 512)
 SIZES = (0.25, 0.75)  # of the contributors, beside everybody
 KINDS: tuple[str, ...] = ("ddim", "dpmsolver++")
 

@@ -55,7 +55,9 @@ def sampling_sd(parts: np.ndarray) -> float:
 
 
 def noise_by_count(parts: Mapping[int, np.ndarray]) -> dict[int, float]:
-    """Sampling noise of each number of images; what has no two parts by the law 1 / √n from the largest that has.
+    """Sampling noise of each number of images: measured where it fits four times into the draw, elsewhere by the law 1 / √n
+    from all numbers between an eighth and a half of the draw, each by its degrees of freedom. Few parts say little: one
+    number alone can be wrong by a factor.
 
     Args:
         parts: by number of images, values [parts, coalitions].
@@ -63,8 +65,10 @@ def noise_by_count(parts: Mapping[int, np.ndarray]) -> dict[int, float]:
     measured = {count: sampling_sd(values) for count, values in parts.items() if len(values) > 1}
     if not measured:
         raise ValueError("no number of images fits twice into the largest draw; draw more, or ask for fewer")
-    most = max(measured)
-    return {count: measured.get(count, measured[most] * math.sqrt(most / count)) for count in sorted(parts)}
+    near = [count for count in measured if count >= max(parts) / 8] or [max(measured)]
+    freedom = {count: len(parts[count]) - 1 for count in near}
+    of_one = sum(freedom[n] * n * measured[n] ** 2 for n in near) / sum(freedom.values())  # variance, of one image
+    return {n: measured[n] if len(parts[n]) >= 4 else math.sqrt(of_one / n) for n in sorted(parts)}
 
 
 def solver_error(
@@ -73,6 +77,7 @@ def solver_error(
     """Bias of a solver, its error of differences on `at` images, and the same with chance taken off.
 
     Chance is what parts of a quarter of the images differ by (of half of them, where there are no quarters), by 1 / √n.
+    Where no number of images fits twice, none is taken off: the error is then at most what is returned.
 
     Args:
         values, truth: by number of images, [parts, coalitions], of the same images.
@@ -80,7 +85,7 @@ def solver_error(
     bias, error = against(values[at][0], truth[at][0])
     smaller = [count for count in values if at // count >= 4] or [count for count in values if at // count >= 2]
     if not smaller:
-        raise ValueError(f"no number of images fits twice into {at}; ask for fewer")
+        return bias, error, error
     part = max(smaller)
     chance = sampling_sd(values[part][: at // part] - truth[part][: at // part]) * math.sqrt(part / at)
     return bias, error, math.sqrt(max(0.0, error**2 - chance**2))
@@ -137,7 +142,10 @@ def errors_of(
 
 
 def _told_apart(values: Mapping[int, np.ndarray], at: int) -> float:
-    noise = noise_by_count({count: parts[: at // count] for count, parts in values.items() if count <= at})[at]
+    parts = {count: several[: at // count] for count, several in values.items() if count <= at}
+    if all(len(several) < 2 for several in parts.values()):
+        return math.nan
+    noise = noise_by_count(parts)[at]
     return spread(values[at][0]) / noise if noise else math.inf
 
 

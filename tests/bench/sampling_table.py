@@ -75,7 +75,7 @@ def alone_table(m: Measured) -> list[str]:
         "| --- |" + " ---: |" * len(m.errors),
     ]
     for solver in sorted(m.seconds.draw):
-        cells = [f"{e.alone[solver]:.1f}, {e.alike[solver]:.2f}" for e in m.errors.values()]
+        cells = [f"{e.alone[solver]:.1f}, {e.alike[solver]:.2f}".replace("nan", "–") for e in m.errors.values()]
         lines.append(f"| {_name(solver)} | " + " | ".join(cells) + " |")
     return lines
 

@@ -42,8 +42,11 @@ def test_noise_is_what_parts_and_coalitions_do_not_explain():
 
 def test_noise_of_counts_that_fit_once_follows_the_root_of_n():
     random = np.random.default_rng(1)
-    noise = noise_by_count({32: random.normal(size=(16, 7)), 256: random.normal(size=(2, 7)), 512: np.ones((1, 7))})
+    noise = noise_by_count({32: random.normal(size=(16, 7)), 256: random.normal(size=(3, 7)), 512: np.ones((1, 7))})
     assert noise[512] == pytest.approx(noise[256] / math.sqrt(2))
+    pooled = noise_by_count({64: random.normal(size=(8, 700)), 256: np.zeros((2, 700)), 512: np.ones((1, 700))})
+    assert pooled[64] == pytest.approx(1, rel=0.05)
+    assert pooled[512] ** 2 == pytest.approx(7 / 8 * 64 / 512, rel=0.1)  # 7 of 8 degrees of freedom say 64, one says 0
     with pytest.raises(ValueError, match="draw more"):
         noise_by_count({512: np.ones((1, 7))})
 
@@ -86,6 +89,12 @@ def test_settings_are_held_against_the_truth_on_the_same_images():
     found = errors_of({MANY: truth, FEW: few}, MANY, 4, 2)
     assert found.spread == 10.0 and found.solver[FEW] == 0.0 and found.bias[FEW] == 0.5
     assert found.alike[FEW] == pytest.approx(1) and found.alone[FEW] == found.alone[MANY] > 0
+
+
+def test_chance_that_cannot_be_seen_is_not_taken_off():
+    truth, values = np.zeros((1, 3)), np.array([[5.0, 6.0, 7.0]])
+    assert solver_error({64: values}, {64: truth, 128: truth}, 64) == (6.0, 1.0, 1.0)
+    assert math.isnan(errors_of({MANY: {1: np.ones((2, 3)), 2: values}}, MANY, 2).alone[MANY]) is False
 
 
 @pytest.mark.parametrize("own", [0.0, 2.0])
