@@ -127,6 +127,6 @@ def credit(
         clock.seconds,
         before,
         audits,
-        standing_validation(study, store, log.warning),
+        standing_validation(study, [c.name for c in partition.contributors], store, log.warning),
     )
     return publish_statement(statement, store, lease.check)

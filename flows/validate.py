@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from flows.attribute import WAITING_THREADS, announce_run
 from infra.lease import Lease
@@ -18,6 +19,7 @@ from tasks.reference.task import prune_reference, train_reference
 from tasks.study import Study
 from tasks.validate.publish import publish_validation
 from tasks.validate.task import Prover, prove
+from tasks.validate.worlds import check_provable, chosen_coalitions
 from tasks.validation_spec import ValidationSpec
 
 
@@ -41,10 +43,16 @@ def validate(study: Study, validation: ValidationSpec | None = None) -> str:
     store = Store(store_url())
     store.check()
     check_work_pool(study)
+    check_provable(study)
+    # What an earlier proof made in the study's own way must not count among the evaluations that credits rest on: they are
+    # the coalitions that credits are tested on.
+    study = study.model_copy(update={"estimation": study.estimation.model_copy(update={"reuse": False})})
     run = announce_run(study, store)
-    with Lease(store, study.name, f"validation {run}") as lease:
+    holder = f"flow run {flow_run.name} ({flow_run.id})"
+    with Lease(store, study.name, holder) as lease:
         partition, data, pixels = partition_data(study, store)
         check_budget(study, partition)
+        chosen_coalitions(study, len(partition.contributors), asked)  # says now what cannot be asked
         epoch = choose_epoch(study, partition, data, pixels, store)
         prepare_epoch_on_pool(study, epoch, store)
         statistics = prepare_statistics(study, epoch, store)
@@ -56,6 +64,8 @@ def validate(study: Study, validation: ValidationSpec | None = None) -> str:
                 outcomes = evaluate_coalitions(study, plan, partition, workers, store)
                 results = estimate_credits(study, partition, plan, outcomes)
                 plan = enough_or_more(study, partition, pruned, statistics, store, plan, outcomes, results)
+    # From here on it is no run of the study: statements must not wait for it for days.
+    with Lease(store, f"{study.name}.validation", holder) as lease:
         prover = Prover(partition, pixels, epoch, reference, statistics, store, lease.check)
         found = prove(study, asked, run, prover, pruned, plan, outcomes, results)
         return publish_validation(found, store, lease.check)

@@ -8,7 +8,7 @@ from tasks.section import Section
 
 
 class ValidationSpec(Section):
-    """Every coalition that is retrained costs as much as a whole training; the plan says how many there are first."""
+    """Every coalition that is retrained costs as much as a whole training; the log says how many there are first."""
 
     one_size: int = Field(
         default=24, ge=4, le=1000, description="Coalitions of half the contributors that are retrained unpruned."
@@ -24,7 +24,17 @@ class ValidationSpec(Section):
     counterfactuals: bool = Field(
         default=True, description="Retrain without the top, and with the top alone, of every method."
     )
-    gradients: bool = Field(default=True, description="TRAK and D-TRAK among the methods that are compared.")
+    leave_one_out: bool = Field(
+        default=True, description="Fine-tune without each contributor, one after another, for that method's credits."
+    )
+    paper: bool = Field(
+        default=True, description="As many fine-tuned coalitions by the paper's own draw, for its own estimator."
+    )
+    gradients: bool = Field(
+        default=True,
+        description="TRAK, D-TRAK and gradient similarity too. Made on the machine of this flow, image by image; left out "
+        "where that is more than a few million weights.",
+    )
     projection: int = Field(
         default=1024, ge=64, le=65536, multiple_of=64, description="Dimension that gradients are projected to."
     )

@@ -23,24 +23,24 @@ from tasks.validation.replicates import drawn_credits, resampled_evaluations
 from tasks.validation.surrogate import surrogate_credits
 from tasks.validation_spec import ValidationSpec
 
-PAPER = "the paper's estimator, as many evaluations"
 TREES = "boosted trees on this study's evaluations"
 LEAVE_ONE_OUT = "leave one out, fine-tuned"
 
 
-def papers_rows(study: Study, partition: Partition) -> Coalitions:
-    """As many coalitions as the study evaluates, by the paper's draw; repeats are repeated: bool[m, n]."""
+def papers_rows(study: Study, partition: Partition, count: int) -> Coalitions:
+    """`count` coalitions by the paper's draw, neither nobody nor everybody; repeats are repeated: bool[count, n]."""
     estimation = study.estimation.model_copy(
         update={
             "design": "kernelshap",
             "estimator": "kernelshap",
+            "budget": count + 2,
             "stop_width": None,
             "stop_relative_width": None,
             "stop_top": None,
         }
     )
     rows = first_round(estimation, images_of(partition))
-    return rows[rows.any(axis=1) & ~rows.all(axis=1)]
+    return rows[rows.any(axis=1) & ~rows.all(axis=1)][:count]
 
 
 def credited(
@@ -62,19 +62,28 @@ def credited(
     """
     found = {OURS: Credited("ours", result.credits.values, _drawn(result, asked), in_unit=True)}
     n = len(partition.contributors)
-    empty, grand = own.values(np.array([[False] * n, [True] * n]), result)
-    values = own.values(drawn, result)
-    there = np.isfinite(values)
-    with contextlib.suppress(UnidentifiedError):  # too few contributors or draws for this estimator: it is left out
-        mine, known = drawn[there], values[there]
-        credits = papers_credits(mine, known, empty, grand)
-        found[PAPER] = Credited("paper", credits, _papers_replicates(mine, known, empty, grand, asked), in_unit=True)
+    if asked.paper:
+        empty, grand = own.values(np.array([[False] * n, [True] * n]), result)
+        values = own.values(drawn, result)
+        mine, known = drawn[np.isfinite(values)], values[np.isfinite(values)]
+        different = len(np.unique(mine, axis=0))
+        name = f"the paper's estimator, {len(mine)} draws ({different} different)"
+        with contextlib.suppress(UnidentifiedError):  # too few contributors or draws for this estimator: it is left out
+            credits = papers_credits(mine, known, empty, grand)
+            found[name] = Credited("paper", credits, _papers_replicates(mine, known, empty, grand, asked), in_unit=True)
     used = observations(result.name, result.sign, n, plan.jobs, outcomes, None)
-    found[TREES] = Credited("trains", surrogate_credits(used.coalitions, used.values), in_unit=True)
-    rows = np.concatenate([np.ones((1, n), bool), without_one(n)])
-    alone = own.values(rows, result)
-    if np.isfinite(alone).all():
-        found[LEAVE_ONE_OUT] = Credited("trains", leave_one_out(rows, alone), in_unit=True)
+    replicates = [
+        surrogate_credits(used.coalitions[chosen], used.values[chosen])
+        for chosen in resampled_evaluations(used.coalitions, asked.replicates, seed=asked.seed)
+    ]
+    found[TREES] = Credited(
+        "trains", surrogate_credits(used.coalitions, used.values), np.array(replicates), in_unit=True
+    )
+    if asked.leave_one_out:
+        rows = np.concatenate([np.ones((1, n), bool), without_one(n)])
+        alone = own.values(rows, result)
+        if np.isfinite(alone).all():
+            found[LEAVE_ONE_OUT] = Credited("trains", leave_one_out(rows, alone), in_unit=True)
     found |= {name: Credited("free", np.asarray(credits, dtype=np.float64)) for name, credits in free.items()}
     return found
 

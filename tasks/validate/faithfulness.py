@@ -68,7 +68,7 @@ def why(found: Estimate) -> str:
 
 def chance(found: PropertyFound) -> str:
     """How far from zero random credits get: 0 ± 0.38; a dash where it is not known."""
-    return numbers.MISSING if found.chance_sd is None else f"0 ± {_CORRELATION.write(CHANCE * found.chance_sd)}"
+    return numbers.MISSING if found.chance_sd is None else f"0 ± {_CORRELATION.write(min(1, CHANCE * found.chance_sd))}"
 
 
 def faithful(found: PropertyFound) -> Faithful:
@@ -100,7 +100,7 @@ def standing(method: Method) -> Standing:
 
 def of_standing(found: PropertyFound, kind: str, which: Standing) -> list[Method]:
     """Methods of a kind that stand so, the highest score first."""
-    there = [method for method in found.methods if method.kind == kind and standing(method) == which]
+    there = [m for m in found.methods if m.kind == kind and m.name != "random" and standing(m) == which]
     return sorted(there, key=lambda method: -2.0 if method.lds.value is None else -method.lds.value)
 
 
@@ -136,7 +136,9 @@ def _values(found: Validation, of_property: PropertyFound) -> str:
 def _credits(found: Validation, of_property: PropertyFound) -> list[str]:
     own = ours(of_property)
     if own is None or own.lds.value is None:
-        reason = "they were not scored" if own is None else why(own.lds)
+        reason = (
+            "those that were scored were of other contributors, or estimated otherwise" if own is None else why(own.lds)
+        )
         return [f"Whether credits predict retrained models is not known: {reason}."]
     score = f"LDS {figure(own.lds)}"
     if of_property.chance_sd is not None:

@@ -32,6 +32,8 @@ from tasks.validation_spec import ValidationSpec
 Floats = NDArray[np.float64]
 Kind = Literal["ours", "paper", "free", "trains"]
 OURS = "this study"
+RANDOM = "random"  # one draw is shown for what it is; what chance does is said by a thousand
+_ONE_SIZE = Estimate(value=None, low=None, high=None, count=0, reason="all of one size")
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def _way(evidence: Evidence, way: Asked, evaluated: Evaluated) -> Way:
     there = np.isfinite(values) & np.isfinite(retrained)
     sizes = rows.sum(axis=1)
     alike, seed = there & (sizes == evidence.chosen.size), evidence.asked.seed
+    several = len(np.unique(sizes[there])) > 1
     within, across = (agreement(values[some], retrained[some], seed=seed) for some in (alike, there))
     return Way(
         mode=way.study.coalition.mode,
@@ -116,8 +119,8 @@ def _way(evidence: Evidence, way: Asked, evaluated: Evaluated) -> Way:
         seconds=evaluated.seconds,
         pearson=_estimate(within.pearson),
         spearman=_estimate(within.spearman),
-        pearson_across=_estimate(across.pearson),
-        spearman_across=_estimate(across.spearman),
+        pearson_across=_estimate(across.pearson) if several else _ONE_SIZE,
+        spearman_across=_estimate(across.spearman) if several else _ONE_SIZE,
         points=tuple(
             (int(size), float(value), float(true))
             for size, value, true in zip(sizes[there], values[there], retrained[there], strict=True)
@@ -158,7 +161,7 @@ def _methods(evidence: Evidence, rows: Coalitions, values: Floats, by_chance: Fl
                     value=ahead.value, low=ahead.low, high=ahead.high, count=ahead.count, reason=ahead.reason
                 ),
                 probability_ours=None if ahead is None else ahead.probability_greater,
-                better_than_chance=None if chance is None else bool(chance.better),
+                better_than_chance=None if chance is None else bool(chance.better and (score.combined.low or -1) > 0),
                 removed=_by_share(cut, "remove"),
                 kept=_by_share(cut, "keep"),
             )
@@ -181,7 +184,8 @@ def _changes(evidence: Evidence) -> pd.DataFrame | None:
     n = cuts.coalitions.shape[1]
     values = evidence.truth.values(cuts.coalitions, evidence.result)
     grand = float(evidence.truth.values(np.ones((1, n), bool), evidence.result)[0])
-    if not np.isfinite(grand) or grand == 0:
+    spread = float(np.std(evidence.truth.values(evidence.chosen.one_size, evidence.result)))
+    if not np.isfinite(grand) or abs(grand) <= spread:  # relative to next to nothing, any change is large
         return None
     missing = ~np.isfinite(values)
     table = cuts.changes(np.where(missing, grand, values), grand)

@@ -56,7 +56,8 @@ def recommendation(found: PropertyFound) -> str:
     said = (
         f"These figures speak for {named(instead)}, instead of {named(own)}: Pearson {figure(instead.pearson)} against "
     )
-    return f"{said}{figure(own.pearson)}, at {numbers.alone(times, 2)} times the seconds of training."
+    caution = "" if times >= 1 else f" It is no worse as far as {own.pearson.count} coalitions can tell."
+    return f"{said}{figure(own.pearson)}, at {numbers.alone(times, 2)} times the seconds of training.{caution}"
 
 
 def _ends(way: Way) -> tuple[float, float, float] | None:

@@ -50,7 +50,7 @@ _FIDELITY = (
 _CREDITS = (
     "LDS is Spearman's correlation, over retrained coalitions of one size, of their members' added-up credits with their "
     "values: 1 if credits order them rightly, around 0 if credits know nothing. Intervals are 95 %, over coalitions and, "
-    "for methods that rest on the study's evaluations, over those too. Free methods evaluate and train nothing."
+    "for ours, the paper's estimator and the trees, over the evaluations that they rest on too. Free methods evaluate and train nothing."
 )
 
 

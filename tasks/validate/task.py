@@ -14,6 +14,7 @@ from infra.provenance import now
 from infra.store import Store
 from tasks.epoch.task import prepare_epoch_on_pool
 from tasks.evaluate.evaluator import Evaluator
+from tasks.evaluate.failures import TooManyFailures
 from tasks.evaluate.jobs import Outcome, Setting
 from tasks.evaluate.task import evaluate_coalitions, workers_for
 from tasks.frozen import Epoch
@@ -22,16 +23,18 @@ from tasks.partition import Partition
 from tasks.plan.aside import plan_aside
 from tasks.plan.plan import Plan
 from tasks.publish.types import PropertyResult
-from tasks.recipe import Recipe
+from tasks.recipe import Recipe, pruned_recipe
+from tasks.reference.pruned import pruning_table
 from tasks.reference.task import prune_reference
 from tasks.study import Study
 from tasks.validate.credited import credited, papers_rows
-from tasks.validate.judge import Evaluated, Evidence, judge
+from tasks.validate.judge import RANDOM, Evaluated, Evidence, judge
 from tasks.validate.methods import free_credits
 from tasks.validate.types import Validation
 from tasks.validate.worlds import (
     Asked,
     chosen_coalitions,
+    estimation_digest,
     other_ways,
     recipe_digest,
     truth,
@@ -42,6 +45,9 @@ from tasks.validation.counterfactual import plan_counterfactuals
 from tasks.validation_spec import ValidationSpec
 
 Reference = tuple[Recipe, ModelRecord]
+MOST_WEIGHTS = 5_000_000  # whose gradients are projected: an image takes a tenth of a second at 600,000 on one core
+CUTS = 4  # counterfactual coalitions a method and property, at most
+METHODS = 14  # that are compared, at most
 
 
 class Prover:
@@ -73,7 +79,7 @@ class Prover:
         log, study = get_run_logger(), way.study
         prepare_epoch_on_pool(study, self.epoch, self.store)
         pruned = prune_reference(study, self.epoch, self.reference, self.store)[0]
-        rows = with_ends(way.rows, len(self.partition.contributors))
+        rows = with_ends(way.rows, len(self.partition.contributors)) if way.ends else way.rows
         plan = plan_aside(study, self.partition, pruned, self.statistics, Ledger(self.store), rows, "validation")
         log.info("%s: %d evaluations, %d of them in the ledger", way.name, len(plan.jobs), len(plan.cached))
         self.trained += len(plan.missing)
@@ -83,6 +89,21 @@ class Prover:
         world = study, self.partition, self.pixels, pruned, self.statistics, self.store, self.still_ours
         with workers_for(*world) as workers:
             return Evaluated(plan, evaluate_coalitions(study, plan, self.partition, workers, self.store))
+
+    def say_plan(self, ways: Sequence[Asked], cuts: bool) -> None:
+        """What there is to be evaluated, and what of it is in the ledger, before anything is."""
+        say, ledger = get_run_logger().info, Ledger(self.store)
+        say("to be evaluated beside the study's own coalitions:")
+        for way in ways:
+            study = way.study
+            pruned = pruned_recipe(study.pruning, study.model, self.reference[0], self.epoch.data)
+            rows = with_ends(way.rows, len(self.partition.contributors)) if way.ends else way.rows
+            plan = plan_aside(study, self.partition, pruned, self.statistics, ledger, rows, "validation")
+            say("  %s: %d, %d of them in the ledger", way.name, len(plan.jobs), len(plan.cached))
+        if cuts:
+            most = CUTS * METHODS * len(ways[0].study.properties.names)
+            every = 2 ** min(30, len(self.partition.contributors))
+            say("  and what the methods' counterfactuals ask for, retrained: at most %d", min(most, every))
 
 
 def prove(
@@ -104,25 +125,34 @@ def prove(
     Raises:
         TooManyFailures, WorkPoolError: as `evaluate_coalitions`.
     """
-    started, partition = time.monotonic(), prover.partition
+    started, partition, shortfalls = time.monotonic(), prover.partition, []
     n = len(partition.contributors)
-    chosen, drawn = chosen_coalitions(study, n, asked), papers_rows(study, partition)
-    own = Asked(study, np.concatenate([chosen.rows, without_one(n), drawn]), own=True)
+    chosen = chosen_coalitions(study, n, asked)
+    drawn = papers_rows(study, partition, plan.draws) if asked.paper else np.zeros((0, n), bool)
+    beside_rows = [chosen.rows, drawn, *([without_one(n)] if asked.leave_one_out else [])]
+    own, others = Asked(study, np.concatenate(beside_rows), own=True), other_ways(study, chosen, asked)
+    prover.say_plan([own, Asked(truth(study), chosen.rows), *others], asked.counterfactuals)
     beside = prover.evaluated(own)
-    free = _free(study, asked, prover, pruned, plan, results)
+    free, left_out = _free(study, asked, prover, pruned, plan)
     methods = {
         result.name: credited(study, partition, asked, result, plan, outcomes, beside, drawn, free[result.name])
         for result in results
     }
     names = [contributor.name for contributor in partition.contributors]
     cuts = {
-        name: plan_counterfactuals({method: each.credits for method, each in of_property.items()}, names)
+        name: plan_counterfactuals({m: each.credits for m, each in of_property.items() if m != RANDOM}, names)
         for name, of_property in methods.items()
         if asked.counterfactuals
     }
     rows = [chosen.rows, *(each.coalitions for each in cuts.values())]
     retrained = prover.evaluated(Asked(truth(study), np.concatenate(rows)))
-    ways = [(way, prover.evaluated(way)) for way in other_ways(study, chosen, asked)]
+    ways = []
+    for way in others:
+        try:
+            ways.append((way, prover.evaluated(way)))
+        except TooManyFailures as error:  # it is one of several, and would fail again: the rest is worth having
+            shortfalls.append(f"{way.name} is left out: {str(error).partition(chr(10))[0]}")
+            get_run_logger().warning("%s", shortfalls[-1])
     found = tuple(
         judge(
             Evidence(
@@ -144,6 +174,7 @@ def prove(
             "run": run,
             "created": now(),
             "recipe": recipe_digest(study),
+            "estimation": estimation_digest(study, names),
             "epoch": prover.epoch.number,
             "contributors": tuple(names),
             "one_size": chosen.size,
@@ -154,16 +185,18 @@ def prove(
             "seconds": time.monotonic() - started,
             "retrain_steps": study.model.train_steps,
             "device": device_of(study.execution.device),
-            "shortfalls": chosen.shortfalls,
+            "evaluations": plan.draws,
+            "shortfalls": (*chosen.shortfalls, *left_out, *shortfalls),
             "properties": found,
         }
     )
 
 
 def _free(
-    study: Study, asked: ValidationSpec, prover: Prover, pruned: Recipe, plan: Plan, results: Sequence[PropertyResult]
-) -> dict[str, dict[str, np.ndarray]]:
-    """By property, credits of the methods that evaluate nothing: from everybody's images and the grand coalition's model."""
+    study: Study, asked: ValidationSpec, prover: Prover, pruned: Recipe, plan: Plan
+) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
+    """By property, credits of the methods that evaluate nothing: from everybody's images and the grand coalition's model;
+    and what was left out, in words."""
     partition = prover.partition
     grand = next(job for job in plan.jobs if job.role == "grand")
     setting = Setting(
@@ -175,4 +208,12 @@ def _free(
         pruned_key=pruned.key,
         statistics=dict(prover.statistics),
     )
-    return free_credits(study, asked, partition, Evaluator(setting), grand, say=get_run_logger().info)
+    record, left_out = Ledger(prover.store).get(ModelRecord, pruned.key), []
+    weights = 0 if record is None else int(pruning_table(record)[-1]["parameters"])
+    if asked.gradients and weights > MOST_WEIGHTS:
+        asked = asked.model_copy(update={"gradients": False})
+        left_out.append(
+            f"TRAK, D-TRAK and gradient similarity are left out: gradients of {weights:,} weights are not projected here, "
+            f"{MOST_WEIGHTS:,} are the most"
+        )
+    return free_credits(study, asked, partition, Evaluator(setting), grand, say=get_run_logger().info), left_out

@@ -53,7 +53,8 @@ class Method(Found):
 
     kind: ours, the paper's estimator, a baseline that evaluates nothing ("free"), or one that trains. lds: linear
     datamodeling score with the combined interval. ahead: LDS of ours less this one's, and probability_ours: that ours is the
-    higher one. better_than_chance: at 95 %. removed, kept: by share, relative change of v when its top is removed, or kept
+    higher one. better_than_chance: its score is above what 95 % of random credits reach, and its interval
+    above zero. removed, kept: by share, relative change of v when its top is removed, or kept
     alone; None where it was not retrained.
     """
 
@@ -100,13 +101,15 @@ class PropertyFound(Found):
 
 
 class Validation(Found):
-    """One validation of one study. recipe: digest of how the study makes and measures coalitions, whatever the images."""
+    """One validation of one study. recipe: digest of how the study makes and measures coalitions, whatever the images.
+    estimation: digest of whose credits it judged, and how they were estimated. evaluations: that these credits rest on."""
 
     schema_version: Literal[1] = 1
     study: str
     run: str
     created: AwareDatetime
     recipe: Digest
+    estimation: Digest
     epoch: int
     contributors: tuple[str, ...]
     one_size: int
@@ -116,6 +119,7 @@ class Validation(Found):
     found: int = Field(ge=0)  # evaluations that the ledger had
     seconds: float
     retrain_steps: int
+    evaluations: int = Field(ge=0)
     device: str
     shortfalls: tuple[str, ...] = ()  # what was asked for and does not exist, in words
     properties: tuple[PropertyFound, ...]

@@ -10,6 +10,7 @@ made by the same workers, and found again by whoever asks for the same.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,11 @@ class Asked:
         """Of a coalition's training."""
         coalition = self.study.coalition
         return coalition.retrain_steps if coalition.mode == "retrain" else coalition.steps
+
+    @property
+    def ends(self) -> bool:
+        """Whether nobody's and everybody's model belong to it: they are needed of the study's own way and of the truth."""
+        return self.own or _how(self.study) == _how(truth(self.study))
 
     @property
     def name(self) -> str:
@@ -93,13 +99,21 @@ def chosen_coalitions(study: Study, contributors: int, asked: ValidationSpec) ->
         rows = np.concatenate([everything[first], everything[~first]])
         return Chosen(rows, size, int(first.sum()), True, ())
     alike = fixed_size(contributors, size, asked.one_size, seed=asked.seed)
-    others = across_sizes(contributors, asked.across_sizes, seed=asked.seed, avoid=alike.coalitions)
+    drawn = [(alike, f"of {size} contributors")]
+    if asked.across_sizes:
+        # The one size is asked for already; so are its coalitions that are not among these, as far as sizes go.
+        same = [] if contributors > 20 else [_of_size(contributors, size)]
+        avoid = np.concatenate([alike.coalitions, *same])
+        drawn.append((across_sizes(contributors, asked.across_sizes, seed=asked.seed, avoid=avoid), "of other sizes"))
     shortfalls = [
-        f"{drawn.asked} coalitions {what} were asked for, and there are {len(drawn.coalitions)}"
-        for drawn, what in ((alike, f"of {size} contributors"), (others, "of other sizes"))
-        if drawn.shortfall
+        f"{each.asked} coalitions {what} were asked for, and there are {len(each.coalitions)}"
+        for each, what in drawn
+        if each.shortfall
     ]
-    rows = np.concatenate([alike.coalitions, others.coalitions])
+    rows = np.concatenate([each.coalitions for each, _ in drawn])
+    rows = rows[
+        np.concatenate([np.ones(len(alike.coalitions), bool), rows[len(alike.coalitions) :].sum(axis=1) != size])
+    ]
     return Chosen(rows, size, len(alike.coalitions), False, tuple(shortfalls))
 
 
@@ -111,9 +125,17 @@ def other_ways(study: Study, chosen: Chosen, asked: ValidationSpec) -> tuple[Ask
             steps = max(1, round(factor * study.coalition.steps))
             ways.append(Asked(_with(study, "coalition", steps=steps), chosen.rows))
     ways += [Asked(_with(study, "pruning", ratio=ratio), chosen.rows) for ratio in asked.ratios]
-    own = _how(study)
-    different = {_how(way.study): way for way in ways if _how(way.study) != own and len(way.rows)}
+    known = {_how(study), _how(truth(study))}
+    different = {_how(way.study): way for way in ways if _how(way.study) not in known and len(way.rows)}
     return tuple(different.values())
+
+
+def check_provable(study: Study) -> None:
+    """Raises ValueError if the study itself does what it would be held against."""
+    if _how(study) == _how(truth(study)):
+        raise ValueError(
+            "this study retrains the unpruned network for every coalition: there is nothing more faithful to hold it against"
+        )
 
 
 def recipe_digest(study: Study) -> str:
@@ -139,6 +161,12 @@ def recipe_digest(study: Study) -> str:
     )
 
 
+def estimation_digest(study: Study, contributors: Sequence[str]) -> str:
+    """sha256 of whose credits these are and how they are estimated: what a validation's judgement of credits is of."""
+    fields = study.estimation.model_dump(mode="json", include={"design", "estimator", "budget"})
+    return digest_of("estimated", {**fields, "contributors": sorted(contributors)})
+
+
 def with_ends(rows: Coalitions, contributors: int) -> Coalitions:
     """The empty and the grand coalition, then these: bool[2 + k, contributors]."""
     return np.concatenate([np.zeros((1, contributors), bool), np.ones((1, contributors), bool), rows])
@@ -147,6 +175,13 @@ def with_ends(rows: Coalitions, contributors: int) -> Coalitions:
 def without_one(contributors: int) -> Coalitions:
     """Everybody but one, for each of them: bool[n, n]."""
     return ~np.eye(contributors, dtype=bool)
+
+
+def _of_size(contributors: int, size: int) -> Coalitions:
+    chosen = list(itertools.combinations(range(contributors), size))
+    rows = np.zeros((len(chosen), contributors), dtype=bool)
+    rows[np.arange(len(chosen))[:, None], np.array(chosen)] = True
+    return rows
 
 
 def _with(study: Study, section: str, **fields: float) -> Study:
