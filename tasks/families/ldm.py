@@ -137,7 +137,7 @@ class LDM(Family):
         if base is None:
             raise ValueError("the record of this reference names no autoencoder")
         autoencoder = Autoencoder.load(base, base_digest(digests_of_folder(base)))
-        return LatentModel(*load_unet(folder, str(folder)), autoencoder)
+        return LatentModel(*load_unet(folder, str(folder), latents=True), autoencoder)
 
     def prune(self, model: Model, pruning: PruningSpec, loss: Loss) -> None:
         prune(model.network, pruning.ratio, pruning.importance, loss=lambda _: loss())
@@ -154,7 +154,7 @@ class LDM(Family):
     def maker(self, description: Mapping[str, Any], base: Path | None) -> Maker:
         if base is None or set(description) != {"architecture", "schedule", "base"}:
             raise ValueError("this is not the description of a pruned network on latents")
-        bones, schedule = skeleton(description["architecture"]), checked_schedule(description["schedule"])
+        bones, schedule = skeleton(description["architecture"]), checked_schedule(description["schedule"], latents=True)
         autoencoder = Autoencoder.load(base, base_digest(digests_of_folder(base)))
         return lambda: LatentModel(fill(bones), schedule, autoencoder)
 
@@ -166,7 +166,7 @@ class LDM(Family):
 
     def _given_unet(self, autoencoder: Autoencoder) -> tuple[UNet2DModel, DDPMScheduler]:
         name = f"model.pretrained '{self.spec.pretrained}'"
-        unet, schedule = load_unet(pipeline_folder(str(self.spec.pretrained), LDMPipeline), name)
+        unet, schedule = load_unet(pipeline_folder(str(self.spec.pretrained), LDMPipeline), name, latents=True)
         has = unet.config["in_channels"], unet.config["sample_size"]
         if has != (wanted := (autoencoder.channels, self.spec.resolution // autoencoder.factor)):
             raise PipelineError(

@@ -60,7 +60,7 @@ class Pipeline:
         self.known: OrderedDict[str, torch.Tensor] = OrderedDict()  # prompts that were encoded, the newest last
         config = read_json(folder / "scheduler" / "scheduler_config.json")
         try:
-            self.schedule: DDPMScheduler = checked_schedule(config)
+            self.schedule: DDPMScheduler = checked_schedule(config, latents=True)
         except ValueError as error:
             raise PipelineError(f"{folder}: {error}") from error
         has, wanted = self.unet.config["in_channels"], self.autoencoder.channels

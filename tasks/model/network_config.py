@@ -93,8 +93,12 @@ def checked_config(config: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"not a network that can be credited: {_sentence(error)}") from error
 
 
-def checked_schedule(config: Mapping[str, Any]) -> DDPMScheduler:
+def checked_schedule(config: Mapping[str, Any], *, latents: bool = False) -> DDPMScheduler:
     """The noise schedule that a config describes.
+
+    Args:
+        latents: it is of latents, which unlike pixels have no bounds: nothing is clipped, whatever the config says. One of a
+            scheduler that knows no clipping says nothing, and `DDPMScheduler` would then clip at 1.
 
     Raises:
         ValueError: if it has too many steps or does not predict noise.
@@ -105,7 +109,9 @@ def checked_schedule(config: Mapping[str, Any]) -> DDPMScheduler:
     predicts = config.get("prediction_type", "epsilon")
     if predicts != "epsilon":
         raise ValueError(f"it predicts {predicts}; only networks that predict noise (epsilon) are supported")
-    return DDPMScheduler.from_config(dict(config))
+    return DDPMScheduler.from_config(
+        {**config, "clip_sample": False, "thresholding": False} if latents else dict(config)
+    )
 
 
 def _sentence(error: ValidationError) -> str:

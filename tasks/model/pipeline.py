@@ -46,8 +46,9 @@ def load_pipeline(name_or_path: str, resolution: int) -> tuple[UNet2DModel, DDPM
     return unet, schedule
 
 
-def load_unet(folder: Path, name: str) -> tuple[UNet2DModel, DDPMScheduler]:
-    """Network and noise schedule of a pipeline's folder; `name` stands for it in messages.
+def load_unet(folder: Path, name: str, *, latents: bool = False) -> tuple[UNet2DModel, DDPMScheduler]:
+    """Network and noise schedule of a pipeline's folder; `name` stands for it in messages. `latents`: see
+    `checked_schedule`.
 
     Raises:
         PipelineError: as `load_pipeline`.
@@ -60,7 +61,7 @@ def load_unet(folder: Path, name: str) -> tuple[UNet2DModel, DDPMScheduler]:
         if kind != "UNet2DModel":
             raise PipelineError(f"{name} has a {kind}, not a UNet2DModel")
         checked_config({**config, "dropout": 0.0})
-        schedule = checked_schedule(DDPMScheduler.load_config(schedule_folder))
+        schedule = checked_schedule(DDPMScheduler.load_config(schedule_folder), latents=latents)
         unet, report = UNet2DModel.from_pretrained(
             unet_folder, use_safetensors=True, low_cpu_mem_usage=False, output_loading_info=True, dropout=0.0
         )
