@@ -1,4 +1,8 @@
-"""Drawing images from a model with a few-step sampler, each image from its own numbered noise."""
+"""Drawing images from a model with a few-step sampler, each image from its own numbered noise.
+
+An image's noise is its own, so a batch that is too much for the card's memory is drawn in smaller ones: that costs time and,
+up to rounding, no other image.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +45,13 @@ def sample(
     Raises:
         Diverged: if an image holds a number that is not finite.
         ValueError: if the model has fewer noise levels than the sampler is to take steps.
+        torch.OutOfMemoryError: if not even one image at a time fits.
     """
     if steps > model.noise_steps:
         raise ValueError(f"sampling.steps is {steps}, but the model has only {model.noise_steps} noise steps")
     model.to(device).network.eval()
-    drawn: list[torch.Tensor] = []
-    for first in range(0, images, batch_size):
-        count = min(batch_size, images - first)
+
+    def draw(first: int, count: int) -> torch.Tensor:
         noise = sampling_noise(seed, first, count, model.shape).to(device)
         condition = None
         if prompts:
@@ -58,7 +62,27 @@ def sample(
             x = model.draw(noise, sampler, steps, condition, guidance).float()
         if not torch.isfinite(x).all():
             raise Diverged(f"image {first} or one of the next {count} holds numbers that are not finite")
-        drawn.append(model.decode(x))
-        if progress is not None:
-            progress(first + count, images)
+        return model.decode(x)
+
+    drawn: list[torch.Tensor] = []
+    first, at_once = 0, min(batch_size, images)
+    while first < images:
+        count = min(at_once, images - first)
+        try:
+            drawn.append(draw(first, count))
+        except torch.OutOfMemoryError as error:
+            if count == 1:
+                raise torch.OutOfMemoryError(
+                    f"not even one image at a time (sampling.batch_size is {batch_size}) can be drawn in this device's "
+                    f"memory; use a larger card, or execution.device 'cpu' ({error})"
+                ) from error
+            at_once = (count + 1) // 2
+        else:
+            first += count
+            if progress is not None:
+                progress(first, images)
+            continue
+        # Out of the handler, where the traceback no longer holds what the failed batch had taken.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
     return torch.cat(drawn).numpy()

@@ -115,6 +115,41 @@ def test_progress_ends_at_the_number_of_images(unet):
     assert seen == [(2, 5), (4, 5), (5, 5)]
 
 
+class Cramped(Model):
+    """A model on a card that holds so many images at a time."""
+
+    def __init__(self, unet, holds: int) -> None:
+        super().__init__(unet, tiny_schedule())
+        self.holds, self.asked = holds, list[int]()
+
+    def draw(self, noise, *rest):
+        self.asked.append(len(noise))
+        if len(noise) > self.holds:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().draw(noise, *rest)
+
+
+def test_a_batch_that_memory_does_not_hold_is_drawn_in_smaller_ones_to_the_same_images(unet):
+    cramped, seen = Cramped(unet, holds=2), list[int]()
+    images = sample(
+        cramped,
+        sampler="dpmsolver++",
+        steps=6,
+        images=9,
+        batch_size=8,
+        seed=2,
+        progress=lambda done, _: seen.append(done),
+    )
+    assert cramped.asked == [8, 4, 2, 2, 2, 2, 1]  # the size that fits is remembered
+    assert seen == [2, 4, 6, 8, 9]
+    assert levels_apart(images, drawn(unet, "dpmsolver++", images=9, batch_size=9)) <= 1
+
+
+def test_where_not_one_image_fits_the_error_names_the_settings(unet):
+    with pytest.raises(torch.OutOfMemoryError, match=r"sampling\.batch_size is 3.*execution\.device.*CUDA out of"):
+        sample(Cramped(unet, holds=0), sampler="ddim", steps=2, images=5, batch_size=3, seed=0)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 def test_on_a_gpu_images_are_those_of_the_cpu(unet):
     cpu = drawn(unet)
