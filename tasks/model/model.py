@@ -20,7 +20,7 @@ from tasks.model.unet import reset_weights, to_model_space, to_pixels
 
 Sampler = Literal["ddim", "dpmsolver++"]
 Condition = torch.Tensor | None  # float32 [b, tokens, width] of a text encoder; None where there are no prompts
-Loss = Callable[[], torch.Tensor]
+Loss = Callable[[], None]  # adds a loss's gradients to those of the weights, one batch after another
 
 
 class Model:
@@ -29,9 +29,7 @@ class Model:
     network: predicts noise ε from (x_t, t). schedule: the forward process (Ho et al. 2020, eq. 4).
     """
 
-    def __init__(
-        self, network: nn.Module, schedule: DDPMScheduler, shape: tuple[int, int, int] | None = None
-    ) -> None:
+    def __init__(self, network: nn.Module, schedule: DDPMScheduler, shape: tuple[int, int, int] | None = None) -> None:
         self.network = network
         self.schedule = schedule
         self._shape = shape  # where the network is not one of diffusers, which know their own

@@ -39,7 +39,7 @@ def prune(
     ratio: float,
     importance: Importance,
     *,
-    loss: Callable[[UNet2DModel], torch.Tensor] | None = None,
+    loss: Callable[[UNet2DModel], None] | None = None,
 ) -> UNet2DModel:
     """Remove about `ratio` of the channels of every layer, in place; 0 leaves the network as it is.
 
@@ -53,7 +53,7 @@ def prune(
         ratio: share of channels to remove, 0 <= ratio < 1.
         importance: "magnitude" ranks channels by the size of their weights (Lin et al. 2025); "taylor" by the first-order
             change of the loss (Molchanov et al. 2019), and needs `loss`.
-        loss: the denoising loss on a batch, differentiable.
+        loss: back-propagates the denoising loss on training images into the weights' gradients.
 
     Raises:
         ValueError: if `taylor` is asked for without a loss, or the ratio would leave a layer without channels.
@@ -64,7 +64,7 @@ def prune(
         if loss is None:
             raise ValueError("taylor importance needs the loss on a batch of training images")
         unet.zero_grad()
-        loss(unet).backward()
+        loss(unet)
     measure = tp.importance.MagnitudeImportance() if importance == "magnitude" else tp.importance.TaylorImportance()
     unet.cpu()
     heads = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -79,6 +79,8 @@ def obtain_pruned(
     checkpoint = f"pruned/{recipe.key}/checkpoint.safetensors"
     device, family = device_of(study.execution.device), family_of(study.model)
     model = load_reference(study, reference, store).to(device)
+    # Timed as it is trained, but not compiled: pruning must see the layers, and changes them.
+    prepare_for_training(model, study.execution.model_copy(update={"compile": False}))
     images = prepared(data(), model, store)
     stages = [_describe("reference", model, family, images, study, heldout_loss, device)]
     if study.pruning.ratio > 0:
@@ -192,32 +194,35 @@ def _describe(
 ) -> Stage:
     macs, parameters = family.count(model)
     weights, batch = model.weights(), study.coalition.batch_size
+    recipe = TrainRecipe(TIMED_STEPS, batch, 1e-6, 0.0, 0, precision=study.model.precision)
     with one_thread():
-        train(model, data, TrainRecipe(1, batch, 1e-6, 0.0, 0), device=device)  # warm up
+        train(model, data, replace(recipe, steps=1), device=device)  # warm up
         started = time.monotonic()
-        train(model, data, TrainRecipe(TIMED_STEPS, batch, 1e-6, 0.0, 0), device=device)
+        train(model, data, recipe, device=device)
         seconds = (time.monotonic() - started) / TIMED_STEPS
     model.load_weights(weights)
     return Stage(stage, parameters, macs, seconds, heldout_loss(ModelDenoiser(model)))
 
 
 def _loss_on(model: Model, data: TrainingData, study: Study) -> Loss:
-    """The denoising loss over a few batches, with the coalitions' own random numbers: what Taylor importance asks for."""
+    """The mean denoising loss of a few batches, with the coalitions' own random numbers: what Taylor importance asks for.
+
+    Each batch is back-propagated before the next one is looked at: memory holds the activations of one."""
     keys, seed = image_keys(data.digests), study.model.seed
 
-    def loss() -> torch.Tensor:
-        total = torch.zeros((), device=model.device)
-        for step in range(TAYLOR_BATCHES):
+    def loss() -> None:
+        # The last batch first, as in the back-propagation of their sum: gradients add up to the same bits.
+        for step in reversed(range(TAYLOR_BATCHES)):
             chosen = choose_batch(seed, step, keys, data.weights, study.model.batch_size)
             clean = model.start(data.inputs[torch.from_numpy(chosen)]).to(model.device)
             noise, t = noise_and_timesteps(seed, step, tuple(clean.shape), model.noise_steps)
             condition = model.embed([data.prompts[i] for i in chosen]) if data.prompts else None
-            total = total + model.loss(
+            of_batch = model.loss(
                 clean,
                 noise.to(model.device),
                 t.to(model.device),
                 None if condition is None else condition.to(model.device),
             )
-        return total / TAYLOR_BATCHES
+            (of_batch / TAYLOR_BATCHES).backward()
 
     return loss
