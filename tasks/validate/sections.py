@@ -50,7 +50,8 @@ _FIDELITY = (
 _CREDITS = (
     "LDS is Spearman's correlation, over retrained coalitions of one size, of their members' added-up credits with their "
     "values: 1 if credits order them rightly, around 0 if credits know nothing. Intervals are 95 %, over coalitions and, "
-    "for ours, the paper's estimator and the trees, over the evaluations that they rest on too. Free methods evaluate and train nothing."
+    "for ours, the paper's estimator and the trees, over the evaluations that they rest on too. Free methods evaluate and "
+    "train nothing."
 )
 
 
@@ -268,6 +269,7 @@ def _done(found: Validation) -> list[Block]:
             f"{coalitions(many)} of {found.one_size} contributors, {found.coalitions_across:,} across sizes",
         ),
         ("Steps of retraining", f"{found.retrain_steps:,}"),
+        ("Evaluations that the credits rest on", f"{found.evaluations:,}"),
         ("Evaluations made for it", f"{found.trained:,}"),
         ("Evaluations found in the ledger", f"{found.found:,}"),
         ("Time", numbers.duration(found.seconds)),

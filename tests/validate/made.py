@@ -52,6 +52,8 @@ def build(
         "run": RUN,
         "created": datetime(2026, 11, 24, 12, tzinfo=UTC),
         "recipe": RECIPE,
+        "estimation": RECIPE,
+        "evaluations": 66,
         "epoch": 1,
         "contributors": names,
         "one_size": len(names) // 2,

@@ -105,7 +105,7 @@ def test_credits_without_a_score_say_why() -> None:
         with_method(build(), "this study", lds=NOT_MADE)
     )
     others = tuple(m for m in build().properties[0].methods if m.kind != "ours")
-    assert "is not known: they were not scored." in said(changed(build(), methods=others))
+    assert "is not known: those that were scored were of other contributors" in said(changed(build(), methods=others))
     assert "LDS 0.55 (0.35 to 0.75). As good" in said(changed(build(), chance_sd=None))
 
 

@@ -7,7 +7,16 @@ import pytest
 
 from tasks.recipe import coalition_training, reference_training, training_spec
 from tasks.study import Study
-from tasks.validate.worlds import chosen_coalitions, other_ways, pruned_truth, recipe_digest, truth, with_ends
+from tasks.validate.worlds import (
+    check_provable,
+    chosen_coalitions,
+    estimation_digest,
+    other_ways,
+    pruned_truth,
+    recipe_digest,
+    truth,
+    with_ends,
+)
 from tasks.validation_spec import ValidationSpec
 
 STUDY = Study()
@@ -77,3 +86,26 @@ def test_a_validation_is_of_a_recipe_whatever_the_images_and_the_seeds(
 ) -> None:
     other = Study.model_validate({section: fields})
     assert (recipe_digest(other) == recipe_digest(STUDY)) == same
+
+
+def test_of_other_sizes_are_none_of_the_one_size() -> None:
+    for n in (7, 8, 11, 13):
+        chosen = chosen_coalitions(STUDY, n, ValidationSpec(one_size=6, across_sizes=8))
+        assert (chosen.rows[chosen.of_one_size :].sum(axis=1) != chosen.size).all() and len(chosen.rows) == 14
+    assert len(chosen_coalitions(STUDY, 9, ValidationSpec(across_sizes=0)).rows) == 24
+
+
+def test_the_truth_is_never_held_against_itself() -> None:
+    unpruned = Study.model_validate({"pruning": {"ratio": 0}})
+    ways = other_ways(unpruned, chosen_coalitions(unpruned, 10, ValidationSpec()), ValidationSpec())
+    assert all(way.study.coalition.mode == "finetune" for way in ways)
+    check_provable(unpruned)
+    with pytest.raises(ValueError, match="nothing more faithful"):
+        check_provable(truth(STUDY))
+
+
+def test_judgements_of_credits_are_of_these_people_and_this_estimation() -> None:
+    assert estimation_digest(STUDY, ["a", "b"]) == estimation_digest(STUDY, ["b", "a"])
+    assert estimation_digest(STUDY, ["a", "c"]) != estimation_digest(STUDY, ["a", "b"])
+    other = Study.model_validate({"estimation": {"budget": 99}})
+    assert estimation_digest(other, ["a", "b"]) != estimation_digest(STUDY, ["a", "b"])
