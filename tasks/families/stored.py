@@ -25,7 +25,7 @@ from tasks.families.types import Base, base_digest
 from tasks.model.model import Model
 from tasks.model.train import TrainingData
 
-LATENTS = 1  # version of what `prepared` does, and of how images became the pixels that it is given
+LATENTS = 2  # version of what `prepared` does, and of how images became the pixels that it is given
 AT_ONCE = 64  # images that are encoded at a time
 
 
@@ -146,7 +146,12 @@ def _stored(record: LatentsRecord | None, store: Store) -> np.ndarray | None:
 
 
 def _encode(pixels: torch.Tensor, model: Model) -> np.ndarray:
+    """float32 [n, ...]. Always `AT_ONCE` at a time, the last part filled up with its first image: the last bits depend on
+    how many are encoded together, and an image's latents must not depend on who joins."""
+    parts = []
     with torch.inference_mode():
-        parts = [model.encode(pixels[first : first + AT_ONCE]) for first in range(0, len(pixels), AT_ONCE)]
+        for part in pixels.split(AT_ONCE):
+            filler = part[:1].expand(AT_ONCE - len(part), *part.shape[1:])
+            parts.append(model.encode(torch.cat([part, filler]))[: len(part)])
     # As what is read from the store lies in memory: the last bits of a convolution depend on it.
     return torch.cat(parts).contiguous().numpy()
