@@ -56,7 +56,7 @@ class Family(ABC):
     """One family of diffusion models, with the model section of one study.
 
     name: as the study's model.family says it. takes_prompts: whether images come with prompts and are drawn for some.
-    weights_file: what is trained, in the folder that `save` writes; its digest names the reference.
+    weights_file: what is trained, in the folder that `save` writes; its digest names a reference trained here.
     """
 
     name: ClassVar[str]

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from infra.digest import sha256
+from infra.digest import canonical_json, sha256, sha256_of_file
 from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
-from infra.store import Store, scratch_folder
-from tasks.families import family_of
+from infra.store import Store, StoreError, scratch_folder
+from tasks.families import Family, family_of
 from tasks.families.stored import base_is_stored, base_of, fetch_base, prepared, store_base
 from tasks.model.model import Model
 from tasks.model.speed import prepare_for_training
@@ -42,6 +42,7 @@ def obtain_reference(
     Raises:
         Diverged: if training produced numbers that are not finite.
         LedgerConflict: if one that had been removed from the store came out otherwise this time.
+        StoreError: if other files lie where it belongs; they are left alone.
     """
     ledger = Ledger(store)
     known = ledger.get(ModelRecord, recipe.key)
@@ -72,9 +73,8 @@ def obtain_reference(
         )
     with scratch_folder() as folder:
         family.save(model, Path(folder))
-        # Named by content: two runs that train the same reference and get other bits cannot overwrite each other's.
-        weights = sha256((Path(folder) / family.weights_file).read_bytes())
-        files = store.upload_folder(Path(folder), f"reference/{weights}")
+        name = _free_name(Path(folder), family, known, store)
+        files = store.upload_folder(Path(folder), f"reference/{name}")
     record = ledger.record(
         ModelRecord(
             key=recipe.key,
@@ -82,7 +82,7 @@ def obtain_reference(
             seconds=time.monotonic() - started,
             created=now(),
             provenance=provenance(device),
-            sha256=weights,
+            sha256=name,
             files=files,
         )
     )
@@ -112,3 +112,40 @@ def load_reference(study: Study, record: ModelRecord, store: Store) -> Model:
     with scratch_folder() as folder, fetch_base(base_of(record.spec), store) as base:
         store.download_folder(reference_folder(record), Path(folder), record.files)
         return family_of(study.model).load(Path(folder), base)
+
+
+def _free_name(folder: Path, family: Family, known: ModelRecord | None, store: Store) -> str:
+    """What a reference's folder in the store is called, by content: two runs that train the same reference and get other
+    bits cannot overwrite each other's.
+
+    Weights that were trained here tell a reference from every other, and their digest is its name. Those that are given can
+    come with another schedule or autoencoder elsewhere: where there is a base, or the name is taken, all files count.
+    """
+    files = {p.relative_to(folder).as_posix(): sha256_of_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    weights, whole = files[family.weights_file], sha256(canonical_json(files))
+    names: tuple[str, ...] = (weights, whole)
+    if known is not None:  # made again: where its record says
+        names = (whole,) if known.sha256 == whole else (weights,)
+    elif not family.trains and family.base() is not None:
+        names = (whole,)
+    for name in names:
+        if _holds_nothing_else(f"reference/{name}", files, store):
+            return name
+    raise StoreError(
+        f"{store.where(f'reference/{names[-1]}')} holds files of another reference, or damaged ones; they are not "
+        "overwritten. If no record names them, delete the folder to have this reference made"
+    )
+
+
+def _holds_nothing_else(prefix: str, files: dict[str, str], store: Store) -> bool:
+    """Whether what of these files lies below a prefix has their content."""
+    for key in store.list(prefix):
+        expected = files.get(key.removeprefix(f"{prefix}/"))
+        if expected is None:
+            continue
+        with scratch_folder() as scratch:
+            try:
+                store.read_file(key, Path(scratch) / "file", expected)
+            except StoreError:
+                return False
+    return True
