@@ -36,6 +36,7 @@ from tasks.progress import Ticker
 from tasks.properties import Samples, resolve_property
 from tasks.recipe import coalition_training
 from tasks.reference.pruned import PrunedModel, load_pruned
+from tasks.reference.reference import check_given
 
 Say = Callable[[str], None]
 SAY_EVERY = 15.0  # seconds; a coalition that takes less says only what came out
@@ -166,12 +167,13 @@ class _Evaluation:
         return self._model
 
     def _train(self) -> Model:
-        how, members = self.job.model.spec["how"], self.job.members
+        how, members, store = self.job.model.spec["how"], self.job.members, self.evaluator.store
         with self._timed("load"):
             model = self.evaluator.pruned.model(with_weights=how["start"] == "pruned")
             if how["start"] == "random":
                 model.reset(self.job.seed)
             elif how["start"] == "base":
+                check_given(self.study, self.evaluator.setting.pruned_key, store)
                 self.evaluator.family.to_base(model)
         started, failure = time.monotonic(), None
         with self._timed("fine_tune"):

@@ -6,6 +6,7 @@ was not. The result is a folder in the store that plain diffusers loads.
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,9 @@ from infra.provenance import now, provenance
 from infra.store import Store, StoreError, scratch_folder
 from tasks.families import Family, family_of
 from tasks.families.stored import base_is_stored, base_of, fetch_base, prepared, store_base
+from tasks.families.types import FamilyError
 from tasks.model.model import Model
+from tasks.model.parts import PipelineError
 from tasks.model.speed import prepare_for_training
 from tasks.model.threads import device_of
 from tasks.model.train import Progress, TrainingData
@@ -93,6 +96,34 @@ def obtain_reference(
 def reference_of(study: Study, data: Recipe) -> Recipe:
     """The recipe of a study's reference on these images; a given pipeline is read for its digests."""
     return reference_recipe(study.model, data, family_of(study.model).given())
+
+
+def check_given(study: Study, pruned_key: str, store: Store) -> None:
+    """Make sure that on this machine model.pretrained is what the pruned model's reference was made from: its weights are
+    about to be used under that reference's key.
+
+    Raises:
+        FamilyError: if it is something else, or not there; names the setting and the machine.
+        FileNotFoundError: if the ledger does not know the pruned model or its reference.
+    """
+    ledger = Ledger(store)
+    pruned = ledger.get(ModelRecord, pruned_key)
+    reference = None if pruned is None else ledger.get(ModelRecord, pruned.spec["reference"])
+    if reference is None:
+        raise FileNotFoundError(f"{store.where(f'pruned/{pruned_key}')}: the ledger does not know it or its reference")
+    made_from = reference.spec.get("pretrained")
+    if made_from is None:  # nothing of it is read again
+        return
+    what, machine = f"model.pretrained '{study.model.pretrained}'", platform.node()
+    try:
+        here = family_of(study.model).given()
+    except PipelineError as error:
+        raise FamilyError(f"{what} is needed on this machine ({machine}), and cannot be read: {error}") from error
+    if here is None or dict(here) != made_from:
+        raise FamilyError(
+            f"{what} is not on this machine ({machine}) what the study's reference was made from: bring the same files to "
+            "the same path on every GPU worker, or give the model by its hub id"
+        )
 
 
 def reference_folder(record: ModelRecord) -> str:

@@ -1,19 +1,34 @@
 """Given references: none takes another's place in the store."""
 
+import platform
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler, LDMPipeline, UNet2DModel, VQModel
 
 from infra.ledger import Ledger, ModelRecord
 from infra.store import Store, StoreError
+from tasks.evaluate.evaluator import Evaluator
+from tasks.evaluate.jobs import Job, Setting
 from tasks.families import family_of
+from tasks.families.types import FamilyError
 from tasks.model.pipeline import save_pipeline
 from tasks.model.unet import noise_schedule
+from tasks.recipe import model_recipe
+from tasks.reference.pruned import obtain_pruned
 from tasks.reference.reference import load_reference, obtain_reference, reference_folder
-from tests.model.building import reference_recipe_of, tiny_data, tiny_schedule, tiny_study, tiny_unet
+from tests.model.building import (
+    pruned_recipe_of,
+    reference_recipe_of,
+    same_weights,
+    tiny_data,
+    tiny_schedule,
+    tiny_study,
+    tiny_unet,
+)
 
 
 @pytest.fixture
@@ -73,3 +88,28 @@ def test_files_of_another_reference_are_never_overwritten(store, tmp_path):
         obtained(given(tmp_path / "a"), store)
     obtained(given(tmp_path / "b"), store)
     load_reference(given(tmp_path / "b"), second, store)
+
+
+def test_the_base_that_stands_for_the_empty_coalition_is_checked_where_it_is_used(store, tmp_path):
+    save_pipeline(tiny_unet(seed=8), tiny_schedule(), tmp_path / "a")
+    study = tiny_study(
+        model={"pretrained": str(tmp_path / "a"), "pretrained_is": "base"},
+        pruning={"ratio": 0},
+        coalition={"baseline": "base"},
+    )
+    reference = reference_recipe_of(study, family_of(study.model).given())
+    record, pruned = obtained(study, store), pruned_recipe_of(study, reference)
+    obtain_pruned(study, pruned, record, tiny_data, store, heldout_loss=lambda _: 0.0, say=print)
+    setting = Setting(store.url, study, "", (), np.empty((0, 0)), pruned.key, {})
+    job = Job((), (), "baseline", 0, model_recipe(pruned, (), study, 0), None, {})
+    (tmp_path / "a").rename(tmp_path / "there")
+    with pytest.raises(FamilyError, match=r"model\.pretrained '.*a' is needed on this machine"):
+        Evaluator(setting).realise(job, print)
+    save_pipeline(tiny_unet(seed=9), tiny_schedule(), tmp_path / "a")  # another machine has other files there
+    with pytest.raises(FamilyError, match=rf"model\.pretrained '.*a' is not on this machine \({platform.node()}\)"):
+        Evaluator(setting).realise(job, print)
+    assert Ledger(store).get(ModelRecord, job.model.key) is None  # nothing was recorded under the empty coalition's key
+    shutil.rmtree(tmp_path / "a")
+    (tmp_path / "there").rename(tmp_path / "a")
+    model, _ = Evaluator(setting).realise(job, print)
+    assert model is not None and same_weights(model.network, tiny_unet(seed=8))
