@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,7 +10,9 @@ from infra.ledger import Ledger, ModelRecord
 from infra.store import Store
 from tasks.epoch.choose import Choice, choose
 from tasks.epoch.records import EpochRecord, open_epoch, read_epoch, read_epochs
+from tasks.families.types import FamilyError
 from tasks.frozen import Epoch, Frozen, epoch_at_hand, frozen_in_store
+from tasks.model.parts import PipelineError
 from tasks.partition import Partition
 from tasks.recipe import Recipe, pruned_recipe
 from tasks.reference.reference import reference_of
@@ -32,7 +35,7 @@ def look_up_epoch(
     def fits(record: EpochRecord) -> bool:
         if (record.data.preprocessing, record.data.resolution) != (data.spec["preprocessing"], data.spec["resolution"]):
             return False  # images of another size are others, and so is what is made from them
-        return (record.reference, record.pruned) == _keys(study, record.recipe)
+        return (record.reference, record.pruned) == keys_of(study, record.recipe)
 
     choice = choose(
         read_epochs(store, study.name),
@@ -62,7 +65,7 @@ def enter_epoch(
     choice, epoch = look_up_epoch(study, partition, data, store, new=new)
     if choice.epoch is not None:
         return choice, epoch
-    reference, pruned = _keys(study, data)
+    reference, pruned = keys_of(study, data)
     before = read_epochs(store, study.name)
     record = EpochRecord.model_validate(
         {
@@ -103,10 +106,37 @@ def _epoch(record: EpochRecord, store: Store) -> Epoch:
     )
 
 
-def _keys(study: Study, data: Recipe) -> tuple[str, str]:
+def keys_of(study: Study, data: Recipe) -> tuple[str, str]:
     """Keys of the reference and of the pruned model that a study would make from these images."""
     reference = reference_of(study, data)
     return reference.key, pruned_recipe(study.pruning, study.model, reference, data).key
+
+
+def check_keys(study: Study, data: Recipe, reference: str, pruned: str) -> None:
+    """Make sure that what would be made here is what is asked for, before anything is made.
+
+    Args:
+        reference, pruned: the keys that `keys_of` gave where the run was started; an empty one is not compared.
+
+    Raises:
+        FamilyError: if it is something else, or a given model is not there; names the settings and this worker.
+    """
+    settings = [f"model.{name}" for name in ("pretrained", "autoencoder") if getattr(study.model, name) is not None]
+    given = " and ".join(f"{each} '{getattr(study.model, each.removeprefix('model.'))}'" for each in settings)
+    worker = f"this worker ({platform.node()})"
+    try:
+        here = keys_of(study, data)
+    except PipelineError as error:
+        raise FamilyError(f"{given} cannot be read on {worker}: {error}. {_SAME_PATH}") from error
+    for what, mine, theirs in zip(("reference", "pruned model"), here, (reference, pruned), strict=True):
+        if theirs and mine != theirs:
+            why = f"{given} has other files there. {_SAME_PATH}" if given else "it must run the driver's version"
+            raise FamilyError(
+                f"{worker} would make the {what} {mine[:12]}, and {theirs[:12]} is what the run needs: {why}"
+            )
+
+
+_SAME_PATH = "Bring the same files to the same path on every GPU worker, or give the model by its hub id"
 
 
 def _heldout(study: Study) -> tuple[str, float]:

@@ -15,7 +15,7 @@ from infra.store import Store
 from infra.work_pool import WorkPool, places_of
 from infra.work_pool_types import WorkPoolError
 from tasks.epoch.choose import in_words
-from tasks.epoch.current import enter_epoch
+from tasks.epoch.current import enter_epoch, keys_of
 from tasks.epoch.lacking import lacking
 from tasks.evaluate.shards.pool import FLOW as SHARDS
 from tasks.evaluate.shards.pool import open_pool
@@ -87,7 +87,9 @@ def prepare_epoch_on_pool(study: Study, epoch: Epoch, store: Store) -> None:
 def _made(study: Study, epoch: Epoch, store: Store, pool: WorkPool, attempt: int, say: Callable[[str], None]) -> str:
     """Send it and wait. Returns how it ended."""
     name = f"prepare-epoch-{study.name}" + (f"-again-{attempt}" if attempt else "")
-    run = pool.send(name, {"study": study.model_dump(mode="json"), "epoch": epoch.number, "store": store.url})
+    reference, pruned = keys_of(study, epoch.data)
+    work = {"study": study.model_dump(mode="json"), "epoch": epoch.number, "store": store.url}
+    run = pool.send(name, {**work, "reference": reference, "pruned": pruned})
     say(f"sent {name} to the work pool '{pool.name}'; its own page has its progress")
     began = said = time.monotonic()
     # However long it takes to train a reference: given up is only what is silent for infra.work_pool.LONGEST_SILENT.

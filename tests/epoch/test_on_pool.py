@@ -11,8 +11,10 @@ from infra.store import Store
 from infra.work_pool import WorkPool
 from infra.work_pool_types import Ended
 from tasks.epoch import task as under_test
+from tasks.epoch.current import keys_of
 from tasks.frozen import Epoch
 from tasks.study import Study
+from tests.model.building import data_recipe_of, tiny_data
 
 
 class Pool:
@@ -24,6 +26,7 @@ class Pool:
         self.looks, self.silences = looks, list[float | None]()
 
     def send(self, name: str, parameters: dict[str, Any]) -> str:
+        self.sent = parameters
         return "run"
 
     def ended(self, silent: float | None = None) -> dict[str, Ended]:
@@ -46,6 +49,7 @@ def test_every_minute_it_says_that_the_epoch_is_still_being_made_and_for_how_lon
 
     class SomeEpoch:
         number = 3
+        data = data_recipe_of(tiny_data())
 
     monkeypatch.setattr(under_test, "time", Clock)
     pool, said = Pool(looks=50), list[str]()
@@ -55,4 +59,6 @@ def test_every_minute_it_says_that_the_epoch_is_still_being_made_and_for_how_lon
     )
     assert ended == "prepare-epoch-small (run) it showed no sign of life"
     assert [line.rpartition("for ")[2] for line in said[1:]] == [f"{n} min 0 s now" for n in (1, 2, 3, 4)]
+    keys = keys_of(study, SomeEpoch.data)
+    assert (pool.sent["reference"], pool.sent["pruned"]) == keys  # what the worker is to make
     assert set(pool.silences) == {None}  # the pool's own ceiling: nobody knows how long a reference takes
