@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,14 @@ from torch import nn
 from infra.digest import sha256_of_file
 from tasks.model.network_config import MAXIMUM_PARAMETERS
 
-READ = {".safetensors", ".json", ".txt"}  # of a part; whatever else lies there is not looked at
+# What libraries read of a part, by its name, beside weights; whatever else lies there is not looked at.
+_TOKENIZER = [
+    *("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json"),
+    *("special_tokens_map.json", "added_tokens.json"),
+]
+_READ = {"tokenizer": _TOKENIZER, "scheduler": ["scheduler_config.json"]}
+_NETWORK = ["config.json"]
+_WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")  # of diffusers, of transformers
 MAXIMUM_REPEATS = 100  # of a layer, and of entries in a list of a config: each costs memory even on the meta device
 N = TypeVar("N", bound=nn.Module)
 
@@ -33,19 +40,52 @@ def digests_of_folder(folder: Path, parts: Mapping[str, bool] | None = None) -> 
     """sha256 of everything that is read of a folder, by relative name.
 
     Args:
-        parts: only these sub-folders, and files in the folder itself; True where weights must be in it. None means all.
+        parts: of a pipeline, True where weights must be in it; one that has no sub-folder is looked for in the folder
+            itself, as older pipelines have it. None: the folder is a single network.
+
+    Raises:
+        PipelineError: if weights that must be there are not.
     """
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.suffix not in READ or not path.is_file() or any(part.startswith(".") for part in name.parts):
-            continue
-        if parts is None or len(name.parts) == 1 or name.parts[0] in parts:
-            stat = path.stat()
-            found[name.as_posix()] = _file_digest(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-    for part, weighty in (parts or {}).items():
-        if weighty and not any(name.startswith(f"{part}/") and name.endswith(".safetensors") for name in found):
+    if parts is None:
+        return _digests(folder, [folder / "config.json", *weights_of(folder)])
+    found = _digests(folder, [folder / "model_index.json"])
+    for part, weighty in parts.items():
+        place = folder / part if (folder / part).is_dir() else folder
+        weights = [] if part in _READ else weights_of(place)
+        if weighty and (place == folder or not weights):
             raise PipelineError(f"'{folder}' holds no safetensors weights in {part}/")
+        found |= _digests(folder, [*(place / name for name in _READ.get(part, _NETWORK)), *weights])
+    return dict(sorted(found.items()))
+
+
+def weights_of(folder: Path) -> list[Path]:
+    """The safetensors files of a folder that diffusers or transformers load, with the index of those in several parts; none
+    of another precision that lie beside them.
+
+    Raises:
+        PipelineError: if an index names weights that are not in its folder.
+    """
+    there = {path.name: path for path in folder.glob("*.safetensors")}
+    found = []
+    for single in _WEIGHTS:
+        index = folder / f"{single}.index.json"
+        if index.is_file():
+            files = read_json(index).get("weight_map")
+            if not isinstance(files, dict) or not {str(name) for name in files.values()} <= there.keys():
+                raise PipelineError(f"{index} names weights that are not in its folder")
+            found += [index, *(there[name] for name in sorted(set(files.values())))]
+        if single in there:  # beside an index the libraries differ in which they take
+            found.append(there[single])
+    return found
+
+
+def _digests(folder: Path, files: Iterable[Path]) -> dict[str, str]:
+    found = {}
+    for path in sorted(files):
+        if path.is_file():
+            stat = path.stat()
+            name = path.relative_to(folder).as_posix()
+            found[name] = _file_digest(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
     return found
 
 
@@ -96,15 +136,11 @@ def check_weights(network: nn.Module, folder: Path, *, prefix: str = "", unused:
     count = sum(parameter.numel() for parameter in network.parameters())
     if count > MAXIMUM_PARAMETERS:
         raise PipelineError(f"{folder} describes {count:,} parameters; {MAXIMUM_PARAMETERS:,} are supported")
-    for index in folder.glob("*.index.json"):
-        files = read_json(index).get("weight_map")
-        if not isinstance(files, dict) or not {str(name) for name in files.values()} <= {
-            path.name for path in folder.glob("*.safetensors")
-        }:
-            raise PipelineError(f"{index} names weights that are not in its folder")
     shapes: dict[str, tuple[int, ...]] = {}
     try:
-        for path in sorted(folder.glob("*.safetensors")):
+        for path in weights_of(folder):
+            if path.suffix != ".safetensors":
+                continue
             with safe_open(path, framework="numpy") as file:
                 for name in file.keys():  # noqa: SIM118 - it is no mapping
                     shapes[name.removeprefix(prefix)] = tuple(file.get_slice(name).get_shape())

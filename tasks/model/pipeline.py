@@ -87,11 +87,7 @@ def pipeline_digests(name_or_path: str, kind: type[DiffusionPipeline] = DDPMPipe
     Raises:
         PipelineError: if it cannot be found.
     """
-    files = {
-        name: digest
-        for name, digest in digests_of_folder(pipeline_folder(name_or_path, kind)).items()
-        if not name.endswith(".txt")
-    }
+    files = digests_of_folder(pipeline_folder(name_or_path, kind), {"unet": False, "scheduler": False})
     if not any(name.endswith(".safetensors") for name in files):
         raise PipelineError(f"model.pretrained '{name_or_path}' holds no safetensors weights")
     return files
