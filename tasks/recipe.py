@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.digest import digest_of
-from tasks.families import family_of
+from tasks.families import family_of, identity_of
 from tasks.model.train import TrainRecipe
 from tasks.partition import Partition
 from tasks.study import CoalitionSpec, ModelSpec, PruningSpec, SamplingSpec, Study
@@ -62,7 +62,7 @@ def data_recipe(partition: Partition, resolution: int) -> Recipe:
 def reference_recipe(model: ModelSpec, data: Recipe, given_sha256: Mapping[str, str] | None) -> Recipe:
     """The reference: a network trained on `data`, or given. `given_sha256`: `Family.given` of the study's family."""
     family = family_of(model)
-    start = family.start(given_sha256)
+    start = {**family.start(given_sha256), **identity_of(family)}
     if given_sha256 is not None and not family.trains:
         # Its images are not in it, so the form they are brought to for everything after it stands here.
         form = {"preprocessing": data.spec["preprocessing"], "resolution": data.spec["resolution"]}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +149,35 @@ def test_an_earlier_familys_recipe_names_no_family() -> None:
     start = family_of(ModelSpec()).start(None)
     assert set(start) == {"network", "noise_steps", "beta_schedule"}
     assert family_of(study_of("ddpm", Path()).model).base() is None
+
+
+OWN = """
+from tasks.families.ldm import LDM
+
+
+class Own(LDM):
+    pass
+"""
+
+
+def test_a_family_of_ones_own_that_is_one_of_ours_changed_has_keys_of_its_own_and_others_once_it_is_edited(
+    bases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = study("ldm", bases)
+    own = with_field(ours, "model.family", "own_family_of_a_test:Own")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = [keys_of(ours)]
+    for source in (OWN, OWN.replace("pass", "kept = 1")):
+        (tmp_path / "own_family_of_a_test.py").write_text(source)
+        sys.modules.pop("own_family_of_a_test", None)  # as another process has it
+        importlib.invalidate_caches()
+        found.append(keys_of(own))
+        (tmp_path / "own_family_of_a_test.py").write_text("edited meanwhile")
+        assert keys_of(own) == found[-1], "what counts is what runs"
+    for one, other in itertools.combinations(found, 2):
+        assert changed(one, other) == REFERENCE
+
+
+def test_the_options_of_a_family_of_ones_own_are_in_its_keys(bases: Path) -> None:
+    one = with_field(study("ldm", bases), "model.family", "tests.families.fourth:Fourth")
+    assert changed(keys_of(one), keys_of(with_field(one, "model.options", {"width": 2}))) == REFERENCE

@@ -9,12 +9,16 @@ A family of one's own is named as module:class, of a module that Python can impo
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
+from functools import lru_cache
+from typing import Any
 
 from tasks.families.types import Base, Family, FamilyError, Files, Maker
 from tasks.study import ModelSpec
 
-__all__ = ["Base", "Family", "FamilyError", "Files", "Maker", "family_of"]
+__all__ = ["Base", "Family", "FamilyError", "Files", "Maker", "family_of", "identity_of"]
 
 # By name, where each one is: loaded when it is asked for, as some bring large libraries.
 _OURS = {
@@ -42,4 +46,31 @@ def family_of(spec: ModelSpec) -> Family:
         ) from error
     if not (isinstance(kind, type) and issubclass(kind, Family)):
         raise FamilyError(f"model.family '{spec.family}': {module} has no class {name} that is a tasks.families.Family")
+    if spec.family not in _OURS:
+        _source_sha256(kind)
     return kind(spec)
+
+
+def identity_of(family: Family) -> dict[str, Any]:
+    """What sets a family of one's own apart in a recipe, also where it says nothing itself or what a family of ours says; of
+    ours nothing, as their versions are in the recipes.
+
+    Raises:
+        FamilyError: if its class is in no file.
+    """
+    spec = family.spec
+    if spec.family in _OURS:
+        return {}
+    return {"family": spec.family, "options": dict(spec.options), "source_sha256": _source_sha256(type(family))}
+
+
+@lru_cache  # once a process: what is hashed should be what runs, also if the file changes under a long-lived worker
+def _source_sha256(kind: type[Family]) -> str:
+    try:
+        source = inspect.getsourcefile(kind)
+    except TypeError:
+        source = None
+    if source is None:
+        raise FamilyError(f"model.family: {kind.__qualname__} must be defined in a file, its digest is the file's")
+    with open(source, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
