@@ -109,8 +109,7 @@ class Family(ABC):
     # --- the pruned model --------------------------------------------------------------------------------------------
     @abstractmethod
     def prune(self, model: Model, pruning: PruningSpec, loss: Loss) -> None:
-        """Remove pruning.ratio of the model, in place. loss: back-propagates the one
-        on batches of the training images."""
+        """Remove pruning.ratio of the model, in place. loss: on batches of the images; calling it back-propagates."""
 
     def describe(self, model: Model) -> dict[str, Any]:
         """All that is needed besides its weights to make the pruned model again, as JSON; nothing where pruning leaves the
