@@ -28,6 +28,7 @@ _TOKENIZER = [
 _READ = {"tokenizer": _TOKENIZER, "scheduler": ["scheduler_config.json"]}
 _NETWORK = ["config.json"]
 _WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")  # of diffusers, of transformers
+_OLDER = (".query", ".key", ".value", ".proj_attn")  # diffusers' first names of an autoencoder's attention
 MAXIMUM_REPEATS = 100  # of a layer, and of entries in a list of a config: each costs memory even on the meta device
 N = TypeVar("N", bound=nn.Module)
 
@@ -153,8 +154,19 @@ def check_weights(network: nn.Module, folder: Path, *, prefix: str = "", unused:
         if wanted.get(name) != shapes.get(name):
             raise PipelineError(
                 f"{folder}: weights and config differ in '{name}': {shapes.get(name)} where the config asks for "
-                f"{wanted.get(name)}"
+                f"{wanted.get(name)}{_how_to_renew(network, folder, shapes.keys() - wanted.keys())}"
             )
+
+
+def _how_to_renew(network: nn.Module, folder: Path, strange: Iterable[str]) -> str:
+    """What to do about the names that diffusers gave an autoencoder's attention in its first versions, if it is that."""
+    if not any(name.rpartition(".")[0].endswith(_OLDER) for name in strange):
+        return ""
+    kind = type(network).__name__
+    return (
+        "; these are names of an older diffusers: load it once with diffusers and save it again: "
+        f'from diffusers import {kind}; {kind}.from_pretrained("{folder}").save_pretrained("NEW_FOLDER")'
+    )
 
 
 def check_report(report: Mapping[str, Any], folder: Path) -> None:

@@ -186,6 +186,28 @@ def test_weights_that_do_not_fit_are_refused_not_filled_with_random_ones(
         open_base("ldm" if part == "kl" else "sd-lora", own_bases)
 
 
+OLDER = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+
+
+@pytest.mark.parametrize("kind", ["AutoencoderKL", "VQModel"])
+def test_an_older_autoencoder_is_refused_with_what_to_do_and_that_helps(kind: str, own_bases: Path) -> None:
+    folder = own_bases / ("kl" if kind == "AutoencoderKL" else "vq")
+    family = "ldm" if kind == "AutoencoderKL" else "ldm-vq"
+    expected, tensors = predicted(open_base(family, own_bases)), load_file(folder / WEIGHTS)
+    for name in list(tensors):
+        for new, old in OLDER.items():
+            if f".{new}." in name:
+                tensors[name.replace(f".{new}.", f".{old}.")] = tensors.pop(name)
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    with pytest.raises(PipelineError, match="save it again") as refused:
+        open_base(family, own_bases)
+    advice = str(refused.value).rpartition("save it again: ")[2].replace("NEW_FOLDER", str(own_bases / "new"))
+    exec(advice)
+    shutil.rmtree(folder)
+    (own_bases / "new").rename(folder)
+    assert torch.equal(predicted(open_base(family, own_bases)), expected)
+
+
 def test_weights_in_a_second_file_do_not_stand_in_for_what_the_first_lacks(own_bases: Path) -> None:
     """Libraries read one file of a folder: what only another one holds would be drawn at random."""
     path = own_bases / "kl" / WEIGHTS

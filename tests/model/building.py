@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ def data_recipe_of(data: TrainingData) -> Recipe:
     return Recipe("data", {"preprocessing": 1, "resolution": SIDE, "train": train, "heldout": []})
 
 
-def reference_recipe_of(study: Study, given: dict[str, str] | None = None) -> Recipe:
+def reference_recipe_of(study: Study, given: Mapping[str, str] | None = None) -> Recipe:
     return reference_recipe(study.model, data_recipe_of(tiny_data()), given)
 
 

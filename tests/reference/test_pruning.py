@@ -1,6 +1,8 @@
 """Pruning in the form that the study trains in: precision, checkpointing, and the memory of one batch."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -39,7 +41,7 @@ def test_taylors_gradients_batch_by_batch_are_those_of_the_mean_loss_to_the_bit(
         total = total + other.loss(*batch(other, study, step))
     (total / TAYLOR_BATCHES).backward()
     assert all(
-        p.grad is not None and torch.equal(p.grad, q.grad)
+        p.grad is not None and q.grad is not None and torch.equal(p.grad, q.grad)
         for p, q in zip(one.network.parameters(), other.network.parameters(), strict=True)
     )
 
@@ -47,8 +49,12 @@ def test_taylors_gradients_batch_by_batch_are_those_of_the_mean_loss_to_the_bit(
 def test_no_batch_is_looked_at_before_the_one_before_it_was_back_propagated(monkeypatch: pytest.MonkeyPatch):
     study, model, order = tiny_study(), Model(tiny_unet(), tiny_schedule()), list[str]()
     forward, backward = model.loss, torch.Tensor.backward
-    monkeypatch.setattr(model, "loss", lambda *batch: order.append("forward") or forward(*batch))
-    monkeypatch.setattr(torch.Tensor, "backward", lambda self: order.append("backward") or backward(self))
+
+    def noted(said: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *given: (order.append(said), real(*given))[1]  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(model, "loss", noted("forward", forward))
+    monkeypatch.setattr(torch.Tensor, "backward", noted("backward", backward))
     under_test._loss_on(model, tiny_data(), study)()
     assert order == ["forward", "backward"] * TAYLOR_BATCHES
 
