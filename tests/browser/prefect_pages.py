@@ -36,6 +36,7 @@ class Form:
         self.page = page
         page.goto(f"{url}/v2/deployments")
         flow, _, name = deployment.partition("/")
+        page.get_by_placeholder("Search deployments").fill(name)  # the list shows ten at a time
         # Other flows have deployments of the same name, and `attribute` is a part of `reattribute`.
         row = page.get_by_role("row").filter(has=page.get_by_text(flow, exact=True))
         row.get_by_role("link", name=name, exact=True).click(timeout=SLOW)
