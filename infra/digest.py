@@ -6,6 +6,7 @@ digest, so that a change of meaning is a change of name and never a wrong hit.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -39,6 +40,19 @@ def sha256_of_file(path: Path) -> str:
     """sha256 of a file's bytes, in hexadecimal, with little of it in memory."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_large_file(path: Path) -> str:
+    """The same for files that are asked about again and again, such as weights of some GB: kept in this process as long as
+    the file's size and time stay."""
+    path = path.resolve()
+    stat = path.stat()
+    return _sha256_at(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _sha256_at(path: Path, size: int, modified: int) -> str:
+    return sha256_of_file(path)
 
 
 def _refuse_other_keys(value: Any) -> None:

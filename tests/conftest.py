@@ -60,3 +60,22 @@ def forget_connections() -> None:
 
     _in_use.clear()
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture(scope="session")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What families of models stand on, tiny: autoencoders `kl` and `vq`, and the pipeline `sd`; only to be read."""
+    from tests.families.building import save_bases  # takes seconds, which tests without them need not wait for
+
+    folder = tmp_path_factory.mktemp("bases")
+    save_bases(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def few_threads() -> Iterator[None]:
+    """One thread, as all training is done; and networks as small as these are slower on two."""
+    from tasks.model.threads import one_thread
+
+    with one_thread():
+        yield

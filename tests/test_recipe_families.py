@@ -55,14 +55,6 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bases")
-    autoencoder().save_pretrained(folder / "kl")
-    pipeline().save_pretrained(folder / "sd")
-    return folder
-
-
 def study(family: str, bases: Path) -> Study:
     """As in the table of the DDPM: defaults, but for the base and a network that its latents allow."""
     model: dict[str, Any] = {"family": family, "autoencoder": str(bases / "kl")}

@@ -15,7 +15,7 @@ from tasks.frozen import Epoch, Frozen, epoch_at_hand, frozen_in_store
 from tasks.model.parts import PipelineError
 from tasks.partition import Partition
 from tasks.recipe import Recipe, pruned_recipe
-from tasks.reference.reference import reference_of
+from tasks.reference.reference import SAME_PATH, reference_of
 from tasks.study import Study
 
 
@@ -127,16 +127,13 @@ def check_keys(study: Study, data: Recipe, reference: str, pruned: str) -> None:
     try:
         here = keys_of(study, data)
     except PipelineError as error:
-        raise FamilyError(f"{given} cannot be read on {worker}: {error}. {_SAME_PATH}") from error
+        raise FamilyError(f"{given} cannot be read on {worker}: {error}. {SAME_PATH}") from error
     for what, mine, theirs in zip(("reference", "pruned model"), here, (reference, pruned), strict=True):
         if theirs and mine != theirs:
-            why = f"{given} has other files there. {_SAME_PATH}" if given else "it must run the driver's version"
+            why = f"{given} has other files there. {SAME_PATH}" if given else "it must run the driver's version"
             raise FamilyError(
                 f"{worker} would make the {what} {mine[:12]}, and {theirs[:12]} is what the run needs: {why}"
             )
-
-
-_SAME_PATH = "Bring the same files to the same path on every GPU worker, or give the model by its hub id"
 
 
 def _heldout(study: Study) -> tuple[str, float]:

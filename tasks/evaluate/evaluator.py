@@ -86,7 +86,7 @@ class Evaluator:
             self._pruned = load_pruned(self.setting.study, self.setting.pruned_key, self.store)
         return self._pruned
 
-    def training_data(self, members: tuple[int, ...], model: Model) -> TrainingData:
+    def training_data(self, members: tuple[int, ...], model: Model, say: Say) -> TrainingData:
         """The training images, as `model` takes them, with the sum of the members' shares as weights."""
         ownership = np.asarray(self.setting.ownership)
         if self._data is None:
@@ -95,7 +95,7 @@ class Evaluator:
             pixels, digests = torch.from_numpy(arrays["train_pixels"]), self.setting.train_digests
             prompts = prompts_of(arrays, "train") if self.family.takes_prompts else ()
             everybody = TrainingData(pixels, digests, ownership.sum(axis=1), prompts)
-            self._data = prepared(everybody, model, self.store)
+            self._data = prepared(everybody, model, self.store, say)
         return replace(self._data, weights=ownership[:, list(members)].sum(axis=1))
 
     def statistics(self, name: str) -> dict[str, np.ndarray]:
@@ -180,7 +180,7 @@ class _Evaluation:
             if members:
                 recipe = coalition_training(self.study, self.job.seed)
                 model.to(self.evaluator.device)
-                data = self.evaluator.training_data(members, model)
+                data = self.evaluator.training_data(members, model, self.say)
                 prepare_for_training(model, self.study.execution)
                 try:
                     losses = train(

@@ -9,14 +9,15 @@ A family of one's own is named as module:class, of a module that Python can impo
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from infra.digest import sha256_of_file
 from tasks.families.types import Base, Family, FamilyError, Files, Maker
-from tasks.study import ModelSpec
+from tasks.model_spec import ModelSpec
 
 __all__ = ["Base", "Family", "FamilyError", "Files", "Maker", "family_of", "identity_of"]
 
@@ -72,5 +73,4 @@ def _source_sha256(kind: type[Family]) -> str:
         source = None
     if source is None:
         raise FamilyError(f"model.family: {kind.__qualname__} must be defined in a file, its digest is the file's")
-    with open(source, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of_file(Path(source))

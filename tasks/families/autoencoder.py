@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
-from diffusers import AutoencoderKL, VQModel
+from diffusers import AutoencoderKL, DDPMScheduler, VQModel
+from torch import nn
 
+from tasks.model.model import Model
 from tasks.model.parts import PipelineError, load_diffusers_part, read_json
 from tasks.model.unet import to_model_space, to_pixels
 
@@ -73,3 +75,32 @@ class Autoencoder:
         """What `encode` gives -> uint8 [b, r, r, 3], on the CPU."""
         decoded = self.network.decode((latents / self._scale).to(self.network.device)).sample
         return to_pixels(decoded.float()).cpu()
+
+
+class LatentModel(Model):
+    """A network on an autoencoder's latents; models of one process share the autoencoder."""
+
+    def __init__(self, network: nn.Module, schedule: DDPMScheduler, autoencoder: Autoencoder) -> None:
+        super().__init__(network, schedule)
+        self.autoencoder = autoencoder
+
+    def to(self, device: torch.device | str) -> Self:
+        super().to(device)
+        self.autoencoder.to(device)
+        return self
+
+    @property
+    def encoder(self) -> str:
+        return self.autoencoder.digest
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.autoencoder.encode(pixels)
+
+    def encode_again(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.autoencoder.encode_again(pixels)
+
+    def start(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs
+
+    def decode(self, x: torch.Tensor) -> torch.Tensor:
+        return self.autoencoder.decode(x)

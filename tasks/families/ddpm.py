@@ -6,24 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-from diffusers import UNet2DModel
-
-from tasks.families.types import Family, Files, Maker
-from tasks.families.unet import network_of, schedule_of, schedule_recipe
-from tasks.model.model import Loss, Model
+from tasks.families.types import Files, Maker
+from tasks.families.unet import UNetFamily, network_of, schedule_of, schedule_recipe
+from tasks.model.model import Model
 from tasks.model.network_config import checked_schedule
 from tasks.model.pipeline import load_pipeline, pipeline_digests, plain_config, save_pipeline
-from tasks.model.prune import architecture, count_macs, fill, prune, skeleton
+from tasks.model.prune import architecture, fill, skeleton
 from tasks.model.unet import build_unet
-from tasks.study import PruningSpec
 
 
-class DDPM(Family):
+class DDPM(UNetFamily):
     """`UNet2DModel` with a DDPM noise schedule; its reference is a `DDPMPipeline`."""
 
     name: ClassVar[str] = "ddpm"
-    weights_file: ClassVar[str] = "unet/diffusion_pytorch_model.safetensors"  # as diffusers names them
 
     def given(self) -> Files | None:
         return None if self.spec.pretrained is None else pipeline_digests(self.spec.pretrained)
@@ -34,7 +29,6 @@ class DDPM(Family):
         return {"network": self.network(), **schedule_recipe(self.spec)}
 
     def network(self) -> dict[str, Any]:
-        """Arguments of the network that is trained where none is given."""
         return network_of(self.spec, self.spec.resolution)
 
     def build(self) -> Model:
@@ -42,20 +36,11 @@ class DDPM(Family):
             return Model(*load_pipeline(self.spec.pretrained, self.spec.resolution))
         return Model(build_unet(self.network(), self.spec.seed), schedule_of(self.spec, clip=True))
 
-    def parameters(self) -> int:
-        if self.spec.pretrained is not None:
-            return super().parameters()
-        with torch.device("meta"):  # counted, not made
-            return sum(parameter.numel() for parameter in UNet2DModel(**self.network()).parameters())
-
     def save(self, model: Model, folder: Path) -> None:
         save_pipeline(model.network, model.schedule, folder)
 
     def load(self, folder: Path, base: Path | None) -> Model:
         return Model(*load_pipeline(str(folder), self.spec.resolution))
-
-    def prune(self, model: Model, pruning: PruningSpec, loss: Loss) -> None:
-        prune(model.network, pruning.ratio, pruning.importance, loss=lambda _: loss())
 
     def describe(self, model: Model) -> dict[str, Any]:
         return {"architecture": architecture(model.network), "schedule": plain_config(model.schedule)}
@@ -67,9 +52,6 @@ class DDPM(Family):
         bones = skeleton(description["architecture"])
         schedule = checked_schedule(description["schedule"])
         return lambda: Model(fill(bones), schedule)
-
-    def count(self, model: Model) -> tuple[int, int]:
-        return count_macs(model.network)
 
     def to_base(self, model: Model) -> None:
         base, _ = load_pipeline(str(self.spec.pretrained), self.spec.resolution)

@@ -11,57 +11,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from diffusers import DDPMScheduler, LDMPipeline, UNet2DModel
 
-from tasks.families.autoencoder import Autoencoder
-from tasks.families.types import Base, Family, FamilyError, Files, Maker, base_digest
-from tasks.families.unet import network_of, schedule_of, schedule_recipe
-from tasks.model.model import Loss, Model
+from tasks.families.autoencoder import Autoencoder, LatentModel
+from tasks.families.types import Base, FamilyError, Files, Maker, base_digest
+from tasks.families.unet import UNetFamily, network_of, schedule_of, schedule_recipe
+from tasks.model.model import Model
 from tasks.model.network_config import checked_schedule
 from tasks.model.parts import PipelineError, digests_of_folder
 from tasks.model.pipeline import load_unet, pipeline_folder, plain_config
-from tasks.model.prune import architecture, count_macs, fill, prune, skeleton
+from tasks.model.prune import architecture, fill, skeleton
 from tasks.model.unet import build_unet
-from tasks.study import PruningSpec, Study
+from tasks.study import Study
 
 _PART = "vqvae"  # as LDMPipeline calls its autoencoder, whatever its kind
 
 
-class LatentModel(Model):
-    """A U-Net on latents, with the autoencoder that makes them; models of one process share the autoencoder."""
-
-    def __init__(self, network: UNet2DModel, schedule: DDPMScheduler, autoencoder: Autoencoder) -> None:
-        super().__init__(network, schedule)
-        self.autoencoder = autoencoder
-
-    def to(self, device: torch.device | str) -> LatentModel:
-        super().to(device)
-        self.autoencoder.to(device)
-        return self
-
-    @property
-    def encoder(self) -> str:
-        return self.autoencoder.digest
-
-    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.autoencoder.encode(pixels)
-
-    def encode_again(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.autoencoder.encode_again(pixels)
-
-    def start(self, inputs: torch.Tensor) -> torch.Tensor:
-        return inputs
-
-    def decode(self, x: torch.Tensor) -> torch.Tensor:
-        return self.autoencoder.decode(x)
-
-
-class LDM(Family):
+class LDM(UNetFamily):
     """`UNet2DModel` on latents of a `VQModel` or `AutoencoderKL`; its reference is an `LDMPipeline`."""
 
     name: ClassVar[str] = "ldm"
-    weights_file: ClassVar[str] = "unet/diffusion_pytorch_model.safetensors"
 
     def check(self, study: Study) -> None:
         spec = self.spec
@@ -103,12 +72,12 @@ class LDM(Family):
         return {
             "family": self.name,
             "base": given,
-            "network": self.network(self._autoencoder()),
+            "network": self.network(),
             **schedule_recipe(self.spec),
         }
 
-    def network(self, autoencoder: Autoencoder) -> dict[str, Any]:
-        """Arguments of the network that is trained where none is given."""
+    def network(self) -> dict[str, Any]:
+        autoencoder = self._autoencoder()
         return network_of(self.spec, self.spec.resolution // autoencoder.factor, autoencoder.channels)
 
     def build(self) -> Model:
@@ -116,13 +85,7 @@ class LDM(Family):
         if self.spec.pretrained is not None:
             return LatentModel(*self._given_unet(autoencoder), autoencoder)
         schedule = schedule_of(self.spec, clip=False)
-        return LatentModel(build_unet(self.network(autoencoder), self.spec.seed), schedule, autoencoder)
-
-    def parameters(self) -> int:
-        if self.spec.pretrained is not None:
-            return super().parameters()
-        with torch.device("meta"):  # counted, not made
-            return sum(parameter.numel() for parameter in UNet2DModel(**self.network(self._autoencoder())).parameters())
+        return LatentModel(build_unet(self.network(), self.spec.seed), schedule, autoencoder)
 
     def save(self, model: Model, folder: Path) -> None:
         assert isinstance(model, LatentModel)
@@ -139,9 +102,6 @@ class LDM(Family):
         autoencoder = Autoencoder.load(base, base_digest(digests_of_folder(base)))
         return LatentModel(*load_unet(folder, str(folder), latents=True), autoencoder)
 
-    def prune(self, model: Model, pruning: PruningSpec, loss: Loss) -> None:
-        prune(model.network, pruning.ratio, pruning.importance, loss=lambda _: loss())
-
     def describe(self, model: Model) -> dict[str, Any]:
         base = self.base()
         assert base is not None
@@ -157,9 +117,6 @@ class LDM(Family):
         bones, schedule = skeleton(description["architecture"]), checked_schedule(description["schedule"], latents=True)
         autoencoder = Autoencoder.load(base, base_digest(digests_of_folder(base)))
         return lambda: LatentModel(fill(bones), schedule, autoencoder)
-
-    def count(self, model: Model) -> tuple[int, int]:
-        return count_macs(model.network)
 
     def to_base(self, model: Model) -> None:
         model.network.load_state_dict(self._given_unet(self._autoencoder())[0].state_dict())  # ratio 0: the same shapes

@@ -17,9 +17,8 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from peft.utils import get_peft_model_state_dict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch.utils.flop_counter import FlopCounterMode
 
-from tasks.families.autoencoder import Autoencoder
+from tasks.families.autoencoder import Autoencoder, LatentModel
 from tasks.families.lora import (
     ADAPTER,
     adapter_config,
@@ -70,18 +69,17 @@ class Pipeline:
             raise PipelineError(f"{folder}: its network and its text encoder do not fit together")
 
 
-class LoRAModel(Model):
+class LoRAModel(LatentModel):
     """A base with adapters. Only the adapters are trained and stored. All models of one base share its network: the newest
     one is the one that is used."""
 
     def __init__(self, pipeline: Pipeline, side: int, scale: float) -> None:
-        super().__init__(pipeline.unet, pipeline.schedule)
+        super().__init__(pipeline.unet, pipeline.schedule, pipeline.autoencoder)
         self.pipeline, self.scale = pipeline, scale
         self._side = side
 
     def to(self, device: torch.device | str) -> LoRAModel:
         super().to(device)
-        self.pipeline.autoencoder.to(device)
         self.pipeline.text.to(device)
         return self
 
@@ -104,23 +102,7 @@ class LoRAModel(Model):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return self.pipeline.autoencoder.channels, self._side, self._side
-
-    @property
-    def encoder(self) -> str:
-        return self.pipeline.autoencoder.digest
-
-    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.pipeline.autoencoder.encode(pixels)
-
-    def encode_again(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.pipeline.autoencoder.encode_again(pixels)
-
-    def start(self, inputs: torch.Tensor) -> torch.Tensor:
-        return inputs
-
-    def decode(self, x: torch.Tensor) -> torch.Tensor:
-        return self.pipeline.autoencoder.decode(x)
+        return self.autoencoder.channels, self._side, self._side
 
     def embed(self, prompts: Sequence[str]) -> Condition:
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self.pipeline.known]
@@ -225,16 +207,6 @@ class StableDiffusionLoRA(Family):
             raise ValueError("this is not the description of adapters on a base")
         model = self._adapted(Pipeline(base), _adapter(description["adapter"]))
         return lambda: LoRAModel(model.pipeline, model.shape[1], model.scale)
-
-    def count(self, model: Model) -> tuple[int, int]:
-        assert isinstance(model, LoRAModel)
-        x, told = torch.zeros(1, *model.shape, device=model.device), model.embed([""])
-        with FlopCounterMode(display=False) as counted, torch.no_grad():
-            model.predict(x, torch.zeros(1, dtype=torch.long, device=model.device), told)
-        return counted.get_total_flops() // 2, sum(p.numel() for p in model.trainable().values())
-
-    def parameters(self) -> int:
-        return sum(p.numel() for p in self.build().trainable().values())
 
     def baseline(self, study: Study) -> Literal["random", "base"]:
         return "base"

@@ -24,9 +24,11 @@ from infra.store import Store, StoreError, scratch_folder
 from tasks.families.types import Base, base_digest
 from tasks.model.model import Model
 from tasks.model.train import TrainingData
+from tasks.progress import Say, Ticker, silent
 
 LATENTS = 2  # version of what `prepared` does, and of how images became the pixels that it is given
 AT_ONCE = 64  # images that are encoded at a time
+SAY_EVERY = 15.0  # seconds
 
 
 def base_folder(files: Mapping[str, str]) -> str:
@@ -34,14 +36,16 @@ def base_folder(files: Mapping[str, str]) -> str:
     return f"base/{base_digest(files)}"
 
 
-def store_base(base: Base, store: Store) -> None:
+def store_base(base: Base, store: Store, say: Say = silent) -> None:
     """Bring a base into the store, file by file, where it is not there yet."""
     folder = base_folder(base.files)
     there = set(store.list(folder))
-    for name, expected in base.files.items():
+    missing = {name: digest for name, digest in base.files.items() if f"{folder}/{name}" not in there}
+    if missing:
+        size = sum((base.folder / name).stat().st_size for name in missing) / 2**20
+        say(f"bringing {len(missing)} files ({size:,.0f} MiB) that models stand on into the store")
+    for name, expected in missing.items():
         key = f"{folder}/{name}"
-        if key in there:
-            continue
         if store.write_file(key, base.folder / name) != expected:
             store.delete(key)
             raise StoreError(f"{base.folder / name} was changed while it was brought into the store; start again")
@@ -82,11 +86,11 @@ def fetch_base(files: Mapping[str, str] | None, store: Store) -> Iterator[Path |
         yield Path(folder)
 
 
-def prepared(data: TrainingData, model: Model, store: Store) -> TrainingData:
+def prepared(data: TrainingData, model: Model, store: Store, say: Say = silent) -> TrainingData:
     """The data as the model is trained on them: pixels as they are, or encoded once and for all who ask for the same.
 
     Args:
-        data: with pixels, uint8 [n, r, r, 3].
+        data: with pixels, uint8 [n, r, r, 3]. say: is told where it is, if it takes long.
     """
     if not model.encoder:
         return data
@@ -97,7 +101,7 @@ def prepared(data: TrainingData, model: Model, store: Store) -> TrainingData:
     latents = _stored(record, store)
     if latents is None:
         started = time.monotonic()
-        latents = _encode(data.inputs, model)
+        latents = encoded(data.inputs, model, say).numpy()
         digest = store.save_named_by_content("latents", {"latents": latents})
         made = LatentsRecord(
             key=key,
@@ -145,13 +149,20 @@ def _stored(record: LatentsRecord | None, store: Store) -> np.ndarray | None:
     return None
 
 
-def _encode(pixels: torch.Tensor, model: Model) -> np.ndarray:
-    """float32 [n, ...]. Always `AT_ONCE` at a time, the last part filled up with its first image: the last bits depend on
-    how many are encoded together, and an image's latents must not depend on who joins."""
-    parts = []
-    with torch.inference_mode():
+def encoded(pixels: torch.Tensor, model: Model, say: Say = silent) -> torch.Tensor:
+    """uint8 [n, r, r, 3] as the model takes them, on the CPU: pixels as they are, or latents float32 [n, c, h, w].
+
+    Always `AT_ONCE` at a time, the last part filled up with its first image: the last bits depend on how many are encoded
+    together, and an image's latents must not depend on who joins.
+    """
+    if not model.encoder:
+        return pixels
+    parts: list[torch.Tensor] = []
+    tick = Ticker(say, "encoding images", SAY_EVERY, end=False)
+    with torch.no_grad():
         for part in pixels.split(AT_ONCE):
             filler = part[:1].expand(AT_ONCE - len(part), *part.shape[1:])
             parts.append(model.encode(torch.cat([part, filler]))[: len(part)])
+            tick(min(len(parts) * AT_ONCE, len(pixels)), len(pixels))
     # As what is read from the store lies in memory: the last bits of a convolution depend on it.
-    return torch.cat(parts).contiguous().numpy()
+    return torch.cat(parts).contiguous()

@@ -1,15 +1,43 @@
-"""What the families that train a U-Net from nothing make of the study's form: its network and its noise schedule."""
+"""What families of unconditional U-Nets have in common: network and noise schedule as the study's form says them, and how
+channels are pruned and counted."""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from typing import Any, ClassVar
 
-from diffusers import DDPMScheduler
+import torch
+from diffusers import DDPMScheduler, UNet2DModel
 
+from tasks.families.types import Family
+from tasks.model.model import Loss, Model
+from tasks.model.prune import count_macs, prune
 from tasks.model.unet import noise_schedule, unet_config
-from tasks.study import ModelSpec
+from tasks.study import ModelSpec, PruningSpec
 
 _OWN_BETAS = "squaredcos_cap_v2"  # a schedule that first and last betas do not enter
+
+
+class UNetFamily(Family):
+    """A family whose network is a `UNet2DModel`."""
+
+    weights_file: ClassVar[str] = "unet/diffusion_pytorch_model.safetensors"  # as diffusers names them
+
+    @abstractmethod
+    def network(self) -> dict[str, Any]:
+        """Arguments of the network that is trained where none is given."""
+
+    def parameters(self) -> int:
+        if self.spec.pretrained is not None:
+            return super().parameters()
+        with torch.device("meta"):  # counted, not made
+            return sum(parameter.numel() for parameter in UNet2DModel(**self.network()).parameters())
+
+    def prune(self, model: Model, pruning: PruningSpec, loss: Loss) -> None:
+        prune(model.network, pruning.ratio, pruning.importance, loss=lambda _: loss())
+
+    def count(self, model: Model) -> tuple[int, int]:
+        return count_macs(model.network)
 
 
 def network_of(spec: ModelSpec, side: int, channels: int = 3) -> dict[str, Any]:

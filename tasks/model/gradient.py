@@ -31,9 +31,7 @@ class Gradient:
         self._precision = precision
         self._scaler = torch.amp.GradScaler(model.device.type) if precision == "fp16" else None
         self.parts = 1  # in which a batch is taken; grows when memory does not suffice
-        self.skipped = (
-            0  # steps that a scaled gradient which overflowed was not worth: the optimiser never counted them
-        )
+        self.skipped = 0  # steps in which a scaled gradient overflowed: the optimiser never counted them
 
     def add(self, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, condition: Condition) -> float:
         """Back-propagate the loss of a batch; returns it.

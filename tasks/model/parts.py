@@ -7,7 +7,6 @@ an exhausted memory. Classes are named by us, never by the folder, and nothing t
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from infra.digest import sha256_of_file
+from infra.digest import sha256_of_large_file
 from tasks.model.network_config import MAXIMUM_PARAMETERS
 
 # What libraries read of a part, by its name, beside weights; whatever else lies there is not looked at.
@@ -84,15 +83,8 @@ def _digests(folder: Path, files: Iterable[Path]) -> dict[str, str]:
     found = {}
     for path in sorted(files):
         if path.is_file():
-            stat = path.stat()
-            name = path.relative_to(folder).as_posix()
-            found[name] = _file_digest(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+            found[path.relative_to(folder).as_posix()] = sha256_of_large_file(path)
     return found
-
-
-@functools.lru_cache(maxsize=4096)  # a base of some GB is asked for several times in a run
-def _file_digest(path: str, size: int, modified: int) -> str:
-    return sha256_of_file(Path(path))
 
 
 def read_json(path: Path) -> dict[str, Any]:

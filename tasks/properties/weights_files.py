@@ -7,14 +7,14 @@ files is, is said by its digest; where it lay is not.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from infra.digest import sha256, sha256_of_large_file
 
 # name, or owner/name, and perhaps a revision: a branch, a tag or a commit.
 HUB_ID = re.compile(r"(?P<repository>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
@@ -37,8 +37,8 @@ class ModelFiles(NamedTuple):
     def digest(self) -> str:
         """sha256 of the lines `<sha256>  <name>` of all files, sorted by name, as the tool sha256sum prints them."""
         files = sorted((self.config, self.processor, *self.weights), key=lambda path: path.name)
-        lines = "".join(f"{file_digest(str(path))}  {path.name}\n" for path in files)
-        return hashlib.sha256(lines.encode()).hexdigest()
+        lines = "".join(f"{sha256_of_large_file(path)}  {path.name}\n" for path in files)
+        return sha256(lines.encode())
 
 
 def model_files(setting: str, place: str, otherwise: str) -> ModelFiles:
@@ -103,18 +103,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} is not a JSON object")
     return content
-
-
-def file_digest(path: str) -> str:
-    """sha256 of a file, in hexadecimal; kept as long as size and time of the file stay."""
-    stat = os.stat(path)
-    return _file_digest_at(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _file_digest_at(path: str, size: int, modified: int) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _files_in(folder: Path, called: str) -> ModelFiles:

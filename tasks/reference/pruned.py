@@ -81,7 +81,7 @@ def obtain_pruned(
     model = load_reference(study, reference, store).to(device)
     # Timed as it is trained, but not compiled: pruning must see the layers, and changes them.
     prepare_for_training(model, study.execution.model_copy(update={"compile": False}))
-    images = prepared(data(), model, store)
+    images = prepared(data(), model, store, say)
     stages = [_describe("reference", model, family, images, study, heldout_loss, device)]
     if study.pruning.ratio > 0:
         family.prune(model, study.pruning, _loss_on(model, images, study))

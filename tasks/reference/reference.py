@@ -27,6 +27,8 @@ from tasks.recipe import Recipe, reference_recipe, reference_training
 from tasks.reference.checkpoint import Say, train_resumable
 from tasks.study import Study
 
+SAME_PATH = "Bring the same files to the same path on every GPU worker, or give the model by its hub id"
+
 
 def obtain_reference(
     study: Study,
@@ -57,7 +59,7 @@ def obtain_reference(
     started = time.monotonic()
     family = family_of(study.model)
     if (base := family.base()) is not None:
-        store_base(base, store)
+        store_base(base, store, say)
     checkpoint = f"reference/{recipe.key}/checkpoint.safetensors"
     device = device_of(study.execution.device)
     model = family.build().to(device)
@@ -65,7 +67,7 @@ def obtain_reference(
         prepare_for_training(model, study.execution)
         train_resumable(
             model,
-            prepared(data(), model, store),
+            prepared(data(), model, store, say),
             reference_training(study.model),
             device=device,
             store=store,
@@ -121,8 +123,7 @@ def check_given(study: Study, pruned_key: str, store: Store) -> None:
         raise FamilyError(f"{what} is needed on this machine ({machine}), and cannot be read: {error}") from error
     if here is None or dict(here) != made_from:
         raise FamilyError(
-            f"{what} is not on this machine ({machine}) what the study's reference was made from: bring the same files to "
-            "the same path on every GPU worker, or give the model by its hub id"
+            f"{what} is not on this machine ({machine}) what the study's reference was made from. {SAME_PATH}"
         )
 
 

@@ -53,14 +53,15 @@ def credited(
     own: Evaluated,
     drawn: Coalitions,
     free: Mapping[str, Floats],
-) -> dict[str, Credited]:
-    """All methods' credits for one property, ours first.
+) -> tuple[dict[str, Credited], list[str]]:
+    """All methods' credits for one property, ours first; and which methods are left out, in words.
 
     Args:
         plan, outcomes: the study's evaluations. own: evaluations made beside them in the study's way: those without one
             contributor, and `drawn`, the paper's draw. free: methods that evaluate nothing, by name.
     """
     found = {OURS: Credited("ours", result.credits.values, _drawn(result, asked), in_unit=True)}
+    left_out: list[str] = []
     n = len(partition.contributors)
     if asked.paper:
         empty, grand = own.values(np.array([[False] * n, [True] * n]), result)
@@ -68,8 +69,11 @@ def credited(
         mine, known = drawn[np.isfinite(values)], values[np.isfinite(values)]
         different = len(np.unique(mine, axis=0))
         name = f"the paper's estimator, {len(mine)} draws ({different} different)"
-        with contextlib.suppress(UnidentifiedError):  # too few contributors or draws for this estimator: it is left out
+        try:
             credits = papers_credits(mine, known, empty, grand)
+        except UnidentifiedError as error:  # too few contributors or draws for this estimator
+            left_out.append(f"{result.name}: {name} is left out: {error}")
+        else:
             found[name] = Credited("paper", credits, _papers_replicates(mine, known, empty, grand, asked), in_unit=True)
     used = observations(result.name, result.sign, n, plan.jobs, outcomes, None)
     replicates = [
@@ -84,8 +88,10 @@ def credited(
         alone = own.values(rows, result)
         if np.isfinite(alone).all():
             found[LEAVE_ONE_OUT] = Credited("trains", leave_one_out(rows, alone), in_unit=True)
+        else:
+            left_out.append(f"{result.name}: {LEAVE_ONE_OUT} is left out: an evaluation that it needs has failed")
     found |= {name: Credited("free", np.asarray(credits, dtype=np.float64)) for name, credits in free.items()}
-    return found
+    return found, left_out
 
 
 def _drawn(result: PropertyResult, asked: ValidationSpec) -> Floats | None:

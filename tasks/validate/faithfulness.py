@@ -10,10 +10,11 @@ from typing import Literal
 
 from tasks.publish import numbers, text
 from tasks.publish.numbers import Scale
-from tasks.validate.types import Estimate, Method, PropertyFound, Validation
+from tasks.validate.types import RANDOM, Estimate, Method, PropertyFound, Validation
 
 ALIKE = 0.5  # Pearson of which the whole interval must lie above, for values to count as faithful
 CHANCE = 1.96  # standard deviations within which 95 % of random credits lie
+NOT_SCORED = "those that were scored were of other contributors, or estimated otherwise"
 NAMES_SHOWN = 6  # methods in a sentence; the table holds all
 _CORRELATION = Scale(0, 2)
 
@@ -100,7 +101,7 @@ def standing(method: Method) -> Standing:
 
 def of_standing(found: PropertyFound, kind: str, which: Standing) -> list[Method]:
     """Methods of a kind that stand so, the highest score first."""
-    there = [m for m in found.methods if m.kind == kind and m.name != "random" and standing(m) == which]
+    there = [m for m in found.methods if m.kind == kind and m.name != RANDOM and standing(m) == which]
     return sorted(there, key=lambda method: -2.0 if method.lds.value is None else -method.lds.value)
 
 
@@ -136,9 +137,7 @@ def _values(found: Validation, of_property: PropertyFound) -> str:
 def _credits(found: Validation, of_property: PropertyFound) -> list[str]:
     own = ours(of_property)
     if own is None or own.lds.value is None:
-        reason = (
-            "those that were scored were of other contributors, or estimated otherwise" if own is None else why(own.lds)
-        )
+        reason = NOT_SCORED if own is None else why(own.lds)
         return [f"Whether credits predict retrained models is not known: {reason}."]
     score = f"LDS {figure(own.lds)}"
     if of_property.chance_sd is not None:

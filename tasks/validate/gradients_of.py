@@ -25,10 +25,8 @@ from tasks.validation.ownership import ImageRows
 from tasks.validation.projection import Projection
 
 Output = Literal["trak", "d_trak"]
-ENCODED_AT_ONCE = 64  # images
-WAITING_BYTES = (
-    2**29
-)  # of gradients that are projected together, as a block of the projection costs as much for one as for all
+# Of gradients that are projected together: a block of the projection costs as much for one as for all.
+WAITING_BYTES = 2**29
 SAY_EVERY = 15.0  # seconds
 
 
@@ -51,7 +49,7 @@ def image_gradients(
     The model is left on `device`, in evaluation mode, its weights and their `.grad` untouched.
 
     Args:
-        inputs: of m images, as `Model.encode` makes them (`encoded`).
+        inputs: of m images, as `tasks.families.stored.encoded` makes them.
         prompts: m, or none where the model takes none.
         digests: hexadecimal, of m images.
         timesteps: noise levels, the middles of equal strata.
@@ -99,16 +97,6 @@ def image_gradients(
             projected = projection.apply(waiting[: last - first].flatten(0, 1))
             rows[first:last] = projected.reshape(last - first, len(outputs), dimension)
     return {output: ImageRows(tuple(digests), rows[:, i]) for i, output in enumerate(outputs)}
-
-
-@torch.no_grad()
-def encoded(model: Model, pixels: np.ndarray) -> torch.Tensor:
-    """uint8 [n, r, r, 3] as the model takes them: pixels still, or latents float32 [n, c, h, w]; on the CPU."""
-    parts = [
-        model.encode(torch.from_numpy(pixels[first : first + ENCODED_AT_ONCE]))
-        for first in range(0, len(pixels), ENCODED_AT_ONCE)
-    ]
-    return torch.cat(parts)
 
 
 def pixel_digests(images: np.ndarray) -> tuple[str, ...]:

@@ -32,7 +32,6 @@ from tasks.validation_spec import ValidationSpec
 Floats = NDArray[np.float64]
 Kind = Literal["ours", "paper", "free", "trains"]
 OURS = "this study"
-RANDOM = "random"  # one draw is shown for what it is; what chance does is said by a thousand
 _ONE_SIZE = Estimate(value=None, low=None, high=None, count=0, reason="all of one size")
 
 

@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from infra.ledger import LedgerConflict
 from tasks.evaluate.evaluator import Evaluator
 from tasks.evaluate.jobs import Job
 from tasks.families import family_of
+from tasks.families.stored import encoded
 from tasks.model.model import Model
 from tasks.model.threads import one_thread
 from tasks.partition import Partition
@@ -27,7 +29,8 @@ from tasks.properties import Samples, resolve_property
 from tasks.properties.vision import feature_network
 from tasks.recipe import samples_recipe
 from tasks.study import Study
-from tasks.validate.gradients_of import Output, encoded, image_gradients, pixel_digests
+from tasks.validate.gradients_of import Output, image_gradients, pixel_digests
+from tasks.validate.types import RANDOM
 from tasks.validation.baselines import AverageAndLargest, own_score, pro_rata, random_credits, similarity
 from tasks.validation.checks import Floats
 from tasks.validation.gradients import gradient_credits
@@ -35,9 +38,8 @@ from tasks.validation.ownership import ImageRows, Ownership
 from tasks.validation_spec import ValidationSpec
 
 TIMESTEPS = 10  # noise levels that a gradient is averaged over, or all that the model has
-GENERATED = (
-    256  # images that gradients are made of, of those drawn from the model; pixels and features are of all of them
-)
+# Images that gradients are made of, of those drawn from the model; pixels and features are of all of them.
+GENERATED = 256
 
 
 def free_credits(
@@ -109,7 +111,7 @@ def of_images(
         pixels = similarity(ImageRows(digests, partition.train_pixels), generated, ownership)
         own, other = (network(images, device).embedding for images in (partition.train_pixels, generated))
         return {
-            "random": random_credits(len(people), seed=seed),
+            RANDOM: random_credits(len(people), seed=seed),
             "pro rata": pro_rata([person.images for person in people]),
             **_named("pixel similarity", pixels),
             **_named("feature similarity", similarity(ImageRows(digests, own), other, ownership)),
@@ -153,7 +155,7 @@ def of_gradients(
     def rows(pixels: np.ndarray, prompts: Sequence[str], digests: Sequence[str], what: str) -> dict[Output, ImageRows]:
         return image_gradients(
             model.to(device),
-            encoded(model, pixels),
+            encoded(torch.from_numpy(pixels), model, say),
             prompts if takes_prompts else (),
             digests,
             timesteps=timesteps,

@@ -28,9 +28,9 @@ from tasks.reference.pruned import pruning_table
 from tasks.reference.task import prune_reference
 from tasks.study import Study
 from tasks.validate.credited import credited, papers_rows
-from tasks.validate.judge import RANDOM, Evaluated, Evidence, judge
+from tasks.validate.judge import Evaluated, Evidence, judge
 from tasks.validate.methods import free_credits
-from tasks.validate.types import Validation
+from tasks.validate.types import RANDOM, Validation
 from tasks.validate.worlds import (
     Asked,
     chosen_coalitions,
@@ -125,7 +125,8 @@ def prove(
     Raises:
         TooManyFailures, WorkPoolError: as `evaluate_coalitions`.
     """
-    started, partition, shortfalls = time.monotonic(), prover.partition, []
+    started, partition, shortfalls = time.monotonic(), prover.partition, list[str]()
+    log = get_run_logger()
     n = len(partition.contributors)
     chosen = chosen_coalitions(study, n, asked)
     drawn = papers_rows(study, partition, plan.draws) if asked.paper else np.zeros((0, n), bool)
@@ -134,10 +135,12 @@ def prove(
     prover.say_plan([own, Asked(truth(study), chosen.rows), *others], asked.counterfactuals)
     beside = prover.evaluated(own)
     free, left_out = _free(study, asked, prover, pruned, plan)
-    methods = {
-        result.name: credited(study, partition, asked, result, plan, outcomes, beside, drawn, free[result.name])
-        for result in results
-    }
+    methods = {}
+    for result in results:
+        log.info("credits for %s by every method, with %d replicates …", result.name, asked.replicates)
+        given = study, partition, asked, result, plan, outcomes, beside, drawn, free[result.name]
+        methods[result.name], missing = credited(*given)
+        left_out += missing
     names = [contributor.name for contributor in partition.contributors]
     cuts = {
         name: plan_counterfactuals({m: each.credits for m, each in of_property.items() if m != RANDOM}, names)
@@ -152,7 +155,8 @@ def prove(
             ways.append((way, prover.evaluated(way)))
         except TooManyFailures as error:  # it is one of several, and would fail again: the rest is worth having
             shortfalls.append(f"{way.name} is left out: {str(error).partition(chr(10))[0]}")
-            get_run_logger().warning("%s", shortfalls[-1])
+            log.warning("%s", shortfalls[-1])
+    log.info("fidelity, scores and their intervals …")
     found = tuple(
         judge(
             Evidence(

@@ -11,6 +11,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from infra.ledger import Digest
 
+RANDOM = "random"  # one draw is shown for what it is; what chance does is said by a thousand
+
 
 class Found(BaseModel):
     """Base of all parts: immutable, nothing unknown, no NaN."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tasks.validate.blocks import Answer, Block
 from tasks.validate.faithfulness import (
+    NOT_SCORED,
     chance,
     coalitions,
     faithful,
@@ -45,7 +46,7 @@ def _faithful(found: Validation, of: PropertyFound) -> Answer:
 def _predicts(of: PropertyFound) -> Answer:
     own, question = ours(of), "Do the credits predict retrained models better than chance?"
     if own is None or own.lds.value is None:
-        return Answer(question, f"Not known: {'they were not scored' if own is None else why(own.lds)}.")
+        return Answer(question, f"Not known: {NOT_SCORED if own is None else why(own.lds)}.")
     answer = {True: "Yes", False: "Not shown", None: "Not known"}[own.better_than_chance]
     beside = "" if of.chance_sd is None else f" 95 % of random credits lie within {chance(of)}."
     return Answer(question, f"{answer}: LDS {figure(own.lds)} on {coalitions(own.lds.count)}.{beside}")

@@ -38,20 +38,12 @@ def fit_surrogate(
     return Ensemble(centre + scale * fitted.base, fitted.present, fitted.absent, scale * fitted.weights)
 
 
-def surrogate_credits(
-    coalitions: ArrayLike,
-    values: ArrayLike,
-    *,
-    trees: int = 100,
-    depth: int = 3,
-    rate: float = 0.1,
-    penalty: float = 1.0,
-) -> Floats:
+def surrogate_credits(coalitions: ArrayLike, values: ArrayLike) -> Floats:
     """Credits float64[n]: the trees' Shapley values, with what their sum lacks to v(N) - v(∅) spread evenly.
 
     Arguments as of `fit_surrogate`. The even spread moves no contrast: the trees never saw v(∅), so it is most of the gap.
     """
-    ensemble = fit_surrogate(coalitions, values, trees=trees, depth=depth, rate=rate, penalty=penalty)
+    ensemble = fit_surrogate(coalitions, values)
     evaluations = check_evaluations(coalitions, values, None)
     credits = ensemble.shapley()
     return np.asarray(credits - credits.mean() + (evaluations.grand - evaluations.empty) / evaluations.n_players)

@@ -53,7 +53,7 @@ class Seconds:
 def training_seconds(study: Study, evaluator: Evaluator, job: Job) -> float:
     """Of one coalition, from some of its steps; models that were made before are not used any more."""
     model, recipe = evaluator.pruned.model().to(evaluator.device), coalition_training(study, job.seed)
-    data = evaluator.training_data(job.members, model)
+    data = evaluator.training_data(job.members, model, print)
 
     def steps(count: int) -> None:
         train(model, data, replace(recipe, steps=count, warmup=0), device=evaluator.device)

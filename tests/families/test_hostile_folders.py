@@ -1,12 +1,10 @@
-"""Nothing from a folder or the store is executed or unpickled, and nothing in it can exhaust the memory."""
+"""Nothing from a folder that people give is executed or unpickled, and nothing in it can exhaust the memory."""
 
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from infra.store import Store, StoreError
-from tasks.families import Family
-from tasks.families.stored import base_folder, fetch_base, store_base
 from tasks.model.pipeline import PipelineError
-from tests.families.building import autoencoder, edit, family_and_model, pipeline, predicted
+from tests.families.bomb import plant
+from tests.families.building import edit, family_and_model, pipeline, predicted
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-
-
-class Bomb:
-    """Unpickled, it makes a file."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return (Path.touch, (self.marker,))
-
-
-def plant(folder: Path, name: str, marker: Path) -> None:
-    (folder / name).write_bytes(pickle.dumps(Bomb(marker)))
 
 
 def open_base(kind: str, bases: Path) -> Any:
@@ -250,114 +232,3 @@ def test_a_network_that_does_not_fit_its_autoencoder_is_refused(own_bases: Path)
     pipeline(in_channels=3, out_channels=3).unet.save_pretrained(own_bases / "sd/unet")
     with pytest.raises(PipelineError, match="works on 3 channels, its autoencoder makes 4"):
         open_base("sd-lora", own_bases)
-
-
-# --- descriptions from the store -----------------------------------------------------------------------------------------
-
-
-def adapter_description(family: Family, bases: Path) -> dict[str, Any]:
-    return json.loads(json.dumps(family.describe(family.build())))
-
-
-FIRST = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
-
-
-@pytest.mark.parametrize(
-    ("ranks", "message"),
-    [
-        ({FIRST: 10**9}, r"1 to 4096"),
-        ({FIRST: 0}, r"1 to 4096"),
-        ({FIRST: -1}, r"1 to 4096"),
-        ({FIRST: "4"}, "not the description"),
-        ({FIRST: 4.0}, "not the description"),
-        ({FIRST: True}, "not the description"),
-        ({}, "not the description"),
-        ({"no.such.layer": 4}, "no layer 'no.such.layer'"),
-        ({"../../etc/passwd": 4}, "no layer"),
-        ({"/etc/passwd": 4}, "no layer"),
-        ({"": 4}, "no layer"),
-        ({"to_q": 4}, "no layer"),
-        ({"x" * 10**6: 4}, "no layer"),
-        ({".*": 4}, "no layer"),
-        ({"conv_norm_out": 4}, "is not supported"),
-        ({"down_blocks.1": 4}, "is not supported"),
-    ],
-)
-def test_a_hostile_description_of_adapters_is_refused(ranks: dict[str, Any], message: str, bases: Path) -> None:
-    family, _ = family_and_model("sd-lora", bases)
-    description = adapter_description(family, bases)
-    description["adapter"]["ranks"] = ranks
-    before = psutil.Process().memory_info().rss
-    with pytest.raises(ValueError, match=message):
-        family.maker(description, bases / "sd")
-    assert psutil.Process().memory_info().rss - before < 300 * 2**20
-
-
-@pytest.mark.parametrize("scale", [0, -1.0, float("inf"), float("nan"), "1"])
-def test_a_scale_that_means_nothing_is_refused(scale: object, bases: Path) -> None:
-    family, _ = family_and_model("sd-lora", bases)
-    description = adapter_description(family, bases)
-    description["adapter"]["scale"] = scale
-    with pytest.raises(ValueError, match="scale"):
-        family.maker(description, bases / "sd")
-
-
-@pytest.mark.parametrize("kind", ["ddpm", "ldm", "sd-lora"])
-def test_a_description_of_another_family_or_with_more_in_it_is_refused(kind: str, bases: Path) -> None:
-    family, model = family_and_model(kind, bases)
-    base = family.base()
-    folder = None if base is None else base.folder
-    description = family.describe(model)
-    for other in ({}, {**description, "code": "import os"}, {key: description[key] for key in sorted(description)[1:]}):
-        with pytest.raises(ValueError, match="description"):
-            family.maker(other, folder)
-    if folder is not None:
-        with pytest.raises(ValueError, match="description"):
-            family.maker(description, None)
-
-
-def test_a_saved_reference_with_a_hostile_adapter_file_is_refused(bases: Path, tmp_path: Path) -> None:
-    family, model = family_and_model("sd-lora", bases)
-    family.save(model, tmp_path)
-    edit(tmp_path / "adapter.json", ranks={FIRST: 10**9})
-    with pytest.raises(ValueError, match="1 to 4096"):
-        family.load(tmp_path, bases / "sd")
-    edit(tmp_path / "adapter.json", ranks={FIRST: 2})
-    with pytest.raises(RuntimeError, match="not weights of these adapters"):
-        family.load(tmp_path, bases / "sd")
-
-
-@pytest.mark.parametrize("kind", ["ldm", "sd-lora"])
-def test_a_changed_byte_of_a_base_in_the_store_is_refused(kind: str, bases: Path, store: Store) -> None:
-    base = family_and_model(kind, bases)[0].base()
-    assert base is not None
-    store_base(base, store)
-    for name in base.files:
-        path = Path(store.where(f"{base_folder(base.files)}/{name}"))
-        content = path.read_bytes()
-        path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
-        with pytest.raises(StoreError, match="sha256"), fetch_base(base.files, store):
-            pass
-        path.write_bytes(content)
-    with fetch_base(base.files, store) as folder:
-        assert folder is not None
-
-
-@pytest.mark.parametrize("name", ["../../outside.json", "/tmp/outside.json", "a/../../outside.json"])
-def test_names_of_a_bases_files_cannot_lead_out_of_the_store(name: str, store: Store) -> None:
-    with pytest.raises(StoreError, match="not a key"), fetch_base({name: "0" * 64}, store):
-        pass
-
-
-def test_files_planted_in_a_base_in_the_store_are_not_brought_along(bases: Path, store: Store, tmp_path: Path) -> None:
-    family, model = family_and_model("ldm", bases)
-    base = family.base()
-    assert base is not None
-    store_base(base, store)
-    folder = Path(store.where(base_folder(base.files)))
-    plant(folder, "diffusion_pytorch_model.bin", tmp_path / "executed")
-    autoencoder().save_pretrained(folder / "vae")
-    with fetch_base(base.files, store) as brought:
-        assert brought is not None and {p.name for p in brought.iterdir()} == set(base.files)
-        family.maker(family.describe(model), brought)
-    assert not (tmp_path / "executed").exists()

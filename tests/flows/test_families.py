@@ -13,22 +13,12 @@ import pytest
 from flows.attribute import attribute
 from infra.store import Store
 from tasks.study import Study
-from tests.families.building import autoencoder, pipeline
 from tests.flows.reading import ledger, made, manifest, models, table
 from tests.small import DESIGNERS, small_study
 
 WHO = DESIGNERS[:3]
 EVALUATIONS = 8 + 2  # all coalitions, and two repeated under another seed
 FAMILIES = ["ldm", "sd-lora"]
-
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An autoencoder and a pipeline."""
-    folder = tmp_path_factory.mktemp("bases")
-    autoencoder().save_pretrained(folder / "kl")
-    pipeline().save_pretrained(folder / "sd")
-    return folder
 
 
 def study_of(family: str, data: Path, bases: Path, **sections: dict[str, Any]) -> Study:

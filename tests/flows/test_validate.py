@@ -47,7 +47,7 @@ def test_every_property_is_held_against_retrained_models_and_every_method_is_sco
         assert each.exact is not None and len(each.exact_credits or ()) == 4
         cut = [method for method in each.methods if method.name != "random"]
         assert all(set(method.removed) == {"0.4", "0.6"} == set(method.kept) for method in cut)
-    assert ("own score (mean)" in {m.name for m in found.properties[1].methods}) is True
+    assert "own score (mean)" in {m.name for m in found.properties[1].methods}
 
 
 def test_a_second_proof_trains_nothing_and_finds_the_same(data: Path, proven: Store) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tasks.properties import RealImages
+from tests.properties.vision_models import save_model
 
 
 def digest(image: np.ndarray) -> str:
@@ -20,6 +21,18 @@ def digest(image: np.ndarray) -> str:
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here may be fetched."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny CLIP in a folder; only to be read."""
+    return save_model("clip", tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="session")

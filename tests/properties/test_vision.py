@@ -22,17 +22,6 @@ from tests.chain import changed, keys, study, with_field
 from tests.properties.vision_models import HALF, edit_json, save_model
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here may be fetched."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_model("clip", tmp_path_factory.mktemp("clip"))
-
-
 def network_of(folder: Path) -> VisionModel:
     return vision_network("properties.vision_model", str(folder), "leave it empty")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +10,20 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.families.stored import encoded
 from tasks.model.model import Model
-from tasks.model.threads import one_thread
 from tasks.properties.heldout_loss import fixed_noise
 from tasks.validate import gradients_of
-from tasks.validate.gradients_of import encoded, image_gradients
+from tasks.validate.gradients_of import image_gradients
 from tasks.validation.gradients import OUTPUTS, gradient_credits
 from tasks.validation.ownership import Ownership, RowOrderError
 from tasks.validation.projection import Projection
-from tests.families.building import PROMPTS, family_and_model, pixel_data, save_bases
+from tests.families.building import PROMPTS, family_and_model, pixel_data
 from tests.model.building import tiny_data, tiny_schedule, tiny_unet
 
+pytestmark = pytest.mark.usefixtures("few_threads")
 HOW: dict[str, Any] = {"timesteps": 3, "dimension": 128, "seed": 7}
 COUNT = 5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_threads() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bases")
-    save_bases(folder)
-    return folder
 
 
 def ddpm() -> Model:
@@ -49,7 +37,7 @@ def made(family: str, bases: Path) -> tuple[Model, torch.Tensor, tuple[str, ...]
         return ddpm(), data.inputs, (), data.digests
     kind, model = family_and_model(family, bases)
     data = pixel_data(COUNT, prompts=kind.takes_prompts)
-    return model, encoded(model, data.inputs.numpy()), data.prompts, data.digests
+    return model, encoded(data.inputs, model), data.prompts, data.digests
 
 
 def by_hand(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from tasks.evaluate.evaluator import Evaluator
 from tasks.evaluate.jobs import Job, Setting
 from tasks.evaluate.statistics import prepare_statistics
 from tasks.evaluate.weights import pack
+from tasks.families.stored import encoded
 from tasks.frozen import epoch_at_hand
 from tasks.model.model import Model
-from tasks.model.threads import one_thread
 from tasks.model.train import train
 from tasks.partition import Partition, partition
 from tasks.partition.openmoji import convert
@@ -32,7 +31,7 @@ from tasks.recipe import data_recipe, pruned_recipe, reference_recipe
 from tasks.reference.pruned import obtain_pruned
 from tasks.reference.reference import obtain_reference
 from tasks.study import Study
-from tasks.validate.gradients_of import encoded, image_gradients, pixel_digests
+from tasks.validate.gradients_of import image_gradients, pixel_digests
 from tasks.validate.methods import (
     free_credits,
     grand_coalition,
@@ -43,25 +42,13 @@ from tasks.validate.methods import (
 from tasks.validation.gradients import gradient_credits
 from tasks.validation.ownership import Ownership
 from tasks.validation_spec import ValidationSpec
-from tests.families.building import PROMPTS, family_and_model, pixel_data, save_bases, study_of
+from tests.families.building import PROMPTS, family_and_model, pixel_data, study_of
 from tests.model.building import tiny_data, tiny_schedule, tiny_unet
 from tests.small import DESIGNERS, small_study
 
+pytestmark = pytest.mark.usefixtures("few_threads")
 HOW: dict[str, Any] = {"timesteps": 3, "dimension": 128, "seed": 7}
 FEW = [name for name in DESIGNERS if name != "Ferdinand Sorg"]  # who has more images than all others together
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_threads() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bases")
-    save_bases(folder)
-    return folder
 
 
 def ddpm() -> Model:
@@ -142,8 +129,8 @@ def test_of_gradients_a_generated_image_is_given_the_prompt_that_it_was_drawn_fo
     (told, names, _), (asked, digests, _) = calls
     assert (told, names) == (data.prompts, people.train_digests)
     assert list(asked) == [PROMPTS[0], PROMPTS[1], PROMPTS[0]] and digests == pixel_digests(drawn)
-    train = image_gradients(model, encoded(model, people.train_pixels), told, names, **HOW)
-    other = image_gradients(model, encoded(model, drawn), asked, digests, **HOW)
+    train = image_gradients(model, encoded(torch.from_numpy(people.train_pixels), model), told, names, **HOW)
+    other = image_gradients(model, encoded(torch.from_numpy(drawn), model), asked, digests, **HOW)
     ownership = Ownership(people.train_digests, people.ownership)
     assert found["TRAK"] == pytest.approx(gradient_credits(train["trak"], other["trak"].values, ownership))
     assert found["D-TRAK"] == pytest.approx(gradient_credits(train["d_trak"], other["d_trak"].values, ownership))
