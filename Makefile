@@ -87,7 +87,7 @@ test: | $(VENV)/ready   ## lint, types and tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest -m "not servers and not browser"
+	$(RUN) -m pytest -m "not servers and not browser and not faults and not fuzz"
 
 test-servers: | $(VENV)/ready   ## tests that start, fill and kill servers (minutes); as root on Debian, installs PostgreSQL for them
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || tests/install.sh postgresql
