@@ -12,21 +12,26 @@ from prefect.logging import get_run_logger
 from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now
 from infra.store import Store
+from infra.work_pool import places_of
 from tasks.epoch.task import prepare_epoch_on_pool
 from tasks.evaluate.evaluator import Evaluator
 from tasks.evaluate.failures import TooManyFailures
 from tasks.evaluate.jobs import Outcome, Setting
+from tasks.evaluate.shards.pool import FLOW as SHARDS
 from tasks.evaluate.task import evaluate_coalitions, workers_for
+from tasks.evaluate.workers import workers_of
 from tasks.frozen import Epoch
-from tasks.model.threads import device_of
 from tasks.partition import Partition
 from tasks.plan.aside import plan_aside
+from tasks.plan.lacking import Held
 from tasks.plan.plan import Plan
+from tasks.preview.prices import device_kind
 from tasks.publish.types import PropertyResult
 from tasks.recipe import Recipe, pruned_recipe
 from tasks.reference.pruned import pruning_table
 from tasks.reference.task import prune_reference
 from tasks.study import Study
+from tasks.validate.costs import in_lines, priced
 from tasks.validate.credited import credited, papers_rows
 from tasks.validate.judge import Evaluated, Evidence, judge
 from tasks.validate.methods import free_credits
@@ -91,19 +96,22 @@ class Prover:
             return Evaluated(plan, evaluate_coalitions(study, plan, self.partition, workers, self.store))
 
     def say_plan(self, ways: Sequence[Asked], cuts: bool) -> None:
-        """What there is to be evaluated, and what of it is in the ledger, before anything is."""
-        say, ledger = get_run_logger().info, Ledger(self.store)
-        say("to be evaluated beside the study's own coalitions:")
+        """What there is to be evaluated, what of it is in the ledger, and how long that takes, before anything is.
+
+        Args:
+            ways: the second is the truth.
+        """
+        ledger, people = Ledger(self.store), len(self.partition.contributors)
+        held, found = Held.of(ledger), []
         for way in ways:
             study = way.study
             pruned = pruned_recipe(study.pruning, study.model, self.reference[0], self.epoch.data)
-            rows = with_ends(way.rows, len(self.partition.contributors)) if way.ends else way.rows
+            rows = with_ends(way.rows, people) if way.ends else way.rows
             plan = plan_aside(study, self.partition, pruned, self.statistics, ledger, rows, "validation")
-            say("  %s: %d, %d of them in the ledger", way.name, len(plan.jobs), len(plan.cached))
-        if cuts:
-            most = CUTS * METHODS * len(ways[0].study.properties.names)
-            every = 2 ** min(30, len(self.partition.contributors))
-            say("  and what the methods' counterfactuals ask for, retrained: at most %d", min(most, every))
+            found.append(priced(way, pruned, plan, held))
+        study = ways[0].study
+        most = min(CUTS * METHODS * len(study.properties.names), 2 ** min(30, people)) if cuts else 0
+        in_lines(found, most, _places(study), get_run_logger().info)
 
 
 def prove(
@@ -156,6 +164,7 @@ def prove(
         except TooManyFailures as error:  # it is one of several, and would fail again: the rest is worth having
             shortfalls.append(f"{way.name} is left out: {str(error).partition(chr(10))[0]}")
             log.warning("%s", shortfalls[-1])
+    mine = Ledger(prover.store).find(ModelRecord, (job.model.key for job in plan.jobs))
     log.info("fidelity, scores and their intervals …")
     found = tuple(
         judge(
@@ -188,7 +197,7 @@ def prove(
             "found": prover.found,
             "seconds": time.monotonic() - started,
             "retrain_steps": study.model.train_steps,
-            "device": device_of(study.execution.device),
+            "device": device_kind(study, mine.values()),
             "evaluations": plan.draws,
             "shortfalls": (*chosen.shortfalls, *left_out, *shortfalls),
             "properties": found,
@@ -205,7 +214,7 @@ def _free(
     grand = next(job for job in plan.jobs if job.role == "grand")
     setting = Setting(
         store_url=prover.store.url,
-        study=study,
+        study=_on_this_machine(study),
         data_sha256=prover.pixels,
         train_digests=partition.train_digests,
         ownership=partition.ownership,
@@ -221,3 +230,18 @@ def _free(
             f"{MOST_WEIGHTS:,} are the most"
         )
     return free_credits(study, asked, partition, Evaluator(setting), grand, say=get_run_logger().info), left_out
+
+
+def _on_this_machine(study: Study) -> Study:
+    """The study as what is made beside its evaluations is made here: the driver of a work pool has perhaps no card."""
+    if study.execution.mode != "work_pool" or study.execution.device == "cpu":
+        return study
+    return study.model_copy(update={"execution": study.execution.model_copy(update={"device": "auto"})})
+
+
+def _places(study: Study) -> int:
+    """How many evaluations go on at a time."""
+    if study.execution.mode != "work_pool":
+        return workers_of(study.execution)
+    places = places_of(f"{SHARDS}/{study.execution.deployment}", study.execution.queue)
+    return max(1, min(places, study.execution.workers or places))

@@ -77,6 +77,19 @@ def test_the_statement_says_how_faithful_its_recipe_was_found(data: Path, proven
     assert "retrained from scratch" in report and "estimated otherwise" in report
 
 
+def test_the_log_says_first_how_many_evaluations_there_are_and_how_long_they_take(
+    data: Path, finished: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    validate(small_study(data), ASKED)
+    first = next(i for i, line in enumerate(caplog.messages) if line.startswith("to be evaluated beside"))
+    lines = caplog.messages[first:]
+    assert " each" in lines[2]  # retrained ones are priced by the steps of others
+    assert next(line for line in lines if line.startswith("  in all")).count("of one worker") == 1
+    assert "at most 16" in next(
+        line for line in lines if "counterfactuals" in line
+    )  # all there are of four contributors
+
+
 def test_evaluations_made_for_the_proof_are_none_that_credits_rest_on(data: Path, finished: Store) -> None:
     """A proof that is made again, or goes on after a kill, judges the same credits: the coalitions that it tests them on
     were fine-tuned in the study's own way, and would be found in the ledger."""
