@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "store"))
 
 
-def leave(store: Store, number: int = 1, **changes: Any) -> None:
+def leave(store: Store, number: int = 1, study: str = "study", **changes: Any) -> None:
     """A lease as another machine would leave it."""
     fields = {
         "holder": "the other run",
@@ -41,7 +41,7 @@ def leave(store: Store, number: int = 1, **changes: Any) -> None:
         "expires": time.time() + 60,
         **changes,
     }
-    store.write(f"leases/study/{number:08d}.json", json.dumps(fields).encode())
+    store.write(f"leases/{study}/{number:08d}.json", json.dumps(fields).encode())
 
 
 def test_a_second_run_is_refused_and_told_who_holds_the_study(store: Store) -> None:
