@@ -42,6 +42,7 @@ WAITING_THREADS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=256)
     flow_run_name="attribute-{study.name}",
     description="Which contributors made this diffusion model good, by how much, and how sure is that?",
     task_runner=WAITING_THREADS,
+    persist_result=False,
 )
 def attribute(study: Study, new_epoch: bool = False) -> str:
     """Credit the data contributors of a diffusion model.

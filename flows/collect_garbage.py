@@ -16,6 +16,7 @@ from tasks.housekeeping.types import Rules, Statements
     name="collect-garbage",
     description="Lists, and when told deletes, weights and images that no kept statement needs. Statements, epochs' "
     "records and the ledger are never deleted.",
+    persist_result=False,
 )
 def collect_garbage(
     keep_studies: tuple[str, ...] = (),

@@ -13,6 +13,7 @@ from tasks.statements.task import publish_history, read_history
     name="history",
     flow_run_name="history-{study}",
     description="Draws each contributor's credit over time, from every statement of a study. Computes no credit.",
+    persist_result=False,
 )
 def history(study: str) -> str:
     """Draw each contributor's credit over time, with its interval.

@@ -15,6 +15,7 @@ from tasks.opt_out.task import leave_or_return
     name="opt-out",
     description="A contributor leaves: their uploads, and the models and images made with them, go; says what stays until "
     "the next epoch. Or they return.",
+    persist_result=False,
 )
 def opt_out(contributor: str, by: str, returning: bool = False, unknown_name: bool = False) -> Left:
     """Leave a contributor out from now on and remove what is theirs, or let them return.

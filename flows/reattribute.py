@@ -26,6 +26,7 @@ from tasks.study import Study
     flow_run_name="reattribute-{study.name}",
     description="Credits again, for who has joined, left or changed since the last statement; at a part of the cost.",
     task_runner=WAITING_THREADS,
+    persist_result=False,
 )
 def reattribute(study: Study, new_epoch: bool = False, event: dict[str, Any] | None = None) -> str:
     """Credit contributors again, as far as anything has changed since the last statement.

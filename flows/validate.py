@@ -28,6 +28,7 @@ from tasks.validation_spec import ValidationSpec
     flow_run_name="validate-{study.name}",
     description="Are these credits right? Retrains coalitions from scratch, which takes many times as long as the study.",
     task_runner=WAITING_THREADS,
+    persist_result=False,
 )
 def validate(study: Study, validation: ValidationSpec | None = None) -> str:
     """Prove, or disprove, a study's credits.

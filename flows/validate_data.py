@@ -16,6 +16,7 @@ from tasks.study import Study
     name="validate-data",
     flow_run_name="validate-data-{study.name}",
     description="Checks the images, and says what a run would do and cost. Trains nothing, stores nothing.",
+    persist_result=False,
 )
 def validate_data(study: Study) -> Preview:
     """Check the data of a study, and say what a run would do and cost, before anything is spent.

@@ -21,6 +21,7 @@ from typing import Any
 
 import fsspec
 from botocore.exceptions import BotoCoreError
+from fsspec.callbacks import Callback
 
 from infra.bucket_errors import broken_off, codes, explained
 from infra.store_types import Entry, StoreError, StoreRefused
@@ -165,14 +166,16 @@ class Bucket:
         with self._explained():
             self._fs.put_file(str(source), path, **self._parts(source.stat().st_size))
 
-    def get_file(self, path: str, target: Path) -> None:
+    def get_file(self, path: str, target: Path, most: int) -> None:
         """Write an object's bytes into a local file, as they come in.
 
         Raises:
             FileNotFoundError: if there is none.
+            StoreError: if it has more than `most` bytes; they are not fetched.
         """
+        room = _Room(most, self.where(path), target)
         with self._explained():
-            self._fs.get_file(path, str(target), **({"max_concurrency": 1} if self._s3 else {}))
+            self._fs.get_file(path, str(target), callback=room, **({"max_concurrency": 1} if self._s3 else {}))
 
     def remove_litter(self) -> None:
         """Drop large objects' parts that killed writers left behind: nobody sees them, but they cost. Where we may not, the
@@ -229,6 +232,22 @@ class Bucket:
             if meant is None:
                 raise
             raise meant from error
+
+
+class _Room(Callback):
+    """Is told an object's size before any of it is fetched."""
+
+    def __init__(self, most: int, where: str, target: Path) -> None:
+        super().__init__()
+        self._most, self._where, self._target = most, where, target
+
+    def set_size(self, size: int | None) -> None:
+        if size is not None and size > self._most:
+            self._target.unlink(missing_ok=True)
+            raise StoreError(
+                f"{self._where} is too large: {size:,} bytes, and there is room for {self._most:,} at {self._target.parent}"
+            )
+        super().set_size(size)
 
 
 def _entry(info: dict[str, Any]) -> Entry:

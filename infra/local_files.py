@@ -20,11 +20,12 @@ from typing import BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 
-from infra.store_types import Entry, StoreError, StoreUnavailable
+from infra.store_types import DiskFull, Entry, StoreError, StoreUnavailable
 
 _SUFFIX = ".part"
 _OURS = re.compile(r"\.[0-9a-f]{32}\.part")  # exactly what _hidden_copy gives
 _LITTER_SECONDS = 24 * 3600.0  # no write takes as long: a hidden copy this old belongs to a dead process
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}
 
 
@@ -85,7 +86,7 @@ class Folder:
 
     def replace(self, path: str, data: bytes) -> None:
         """Give `path` this content, whatever was there."""
-        with _hidden_copy(Path(path), data) as copy:
+        with self._hidden_copy(path, data) as copy:
             os.replace(copy, path)
             _flush_folder(copy.parent)
 
@@ -95,7 +96,7 @@ class Folder:
         Raises:
             OSError: with a reason for people, if the folder's file system has no hard links.
         """
-        with _hidden_copy(Path(path), data) as copy:
+        with self._hidden_copy(path, data) as copy:
             try:
                 os.link(copy, path)  # fails if the name exists: one winner, also between processes
             except FileExistsError:
@@ -119,18 +120,20 @@ class Folder:
 
     def put_file(self, source: Path, path: str) -> None:
         """Give `path` another file's content, without having all of it in memory."""
-        with open(source, "rb") as content, _hidden_copy(Path(path), content) as copy:
+        with open(source, "rb") as content, self._hidden_copy(path, content) as copy:
             os.replace(copy, path)
             _flush_folder(copy.parent)
 
-    def get_file(self, path: str, target: Path) -> None:
+    def get_file(self, path: str, target: Path, most: int) -> None:
         """Copy a file's bytes into a file elsewhere.
 
         Raises:
             FileNotFoundError: if there is none.
-            StoreError: if it is not a plain file.
+            StoreError: if it has more than `most` bytes, or is not a plain file.
         """
-        self._size(path)
+        size = self._size(path)
+        if size > most:
+            raise StoreError(f"{path} is too large: {size:,} bytes, and there is room for {most:,} at {target.parent}")
         shutil.copyfile(path, target)
 
     def remove_litter(self) -> None:
@@ -141,6 +144,34 @@ class Folder:
             with contextlib.suppress(FileNotFoundError):  # another run may be doing the same
                 if time.time() - copy.stat().st_mtime > _LITTER_SECONDS:
                     copy.unlink()
+
+    @contextlib.contextmanager
+    def _hidden_copy(self, path: str, content: bytes | BinaryIO) -> Iterator[Path]:
+        folder = Path(path).parent
+        copy = folder / f".{uuid.uuid4().hex}{_SUFFIX}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with open(copy, "xb") as file:
+                if isinstance(content, bytes):
+                    file.write(content)
+                else:
+                    shutil.copyfileobj(content, file, 2**20)
+                file.flush()
+                os.fsync(file.fileno())
+            yield copy
+        except OSError as error:
+            if error.errno in _FULL:
+                raise self._full(error) from error
+            raise
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def _full(self, error: OSError) -> DiskFull:
+        return DiskFull(
+            f"the disk of the store {self.root} is full ({error.strerror}). Make room on it, or enlarge it, and start the same "
+            "command again: what was finished is kept, and nothing half-written stays. What no statement needs is listed by "
+            "`make gc`"
+        )
 
     def _size(self, path: str) -> int:
         status = os.stat(path)
@@ -165,23 +196,6 @@ def _entry(path: str) -> Entry | None:
             raise StoreError(f"{path} is a link that leads nowhere: is a disk not mounted?") from None
         return None
     return Entry(status.st_size, None, status.st_mtime)
-
-
-@contextlib.contextmanager
-def _hidden_copy(path: Path, content: bytes | BinaryIO) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    copy = path.parent / f".{uuid.uuid4().hex}{_SUFFIX}"
-    try:
-        with open(copy, "xb") as file:
-            if isinstance(content, bytes):
-                file.write(content)
-            else:
-                shutil.copyfileobj(content, file, 2**20)
-            file.flush()
-            os.fsync(file.fileno())
-        yield copy
-    finally:
-        copy.unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -30,8 +30,12 @@ A folder's way of keeping them is infra.local_files, a bucket's is infra.bucket.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import re
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -43,9 +47,9 @@ from safetensors import SafetensorError
 from infra.bucket import Bucket
 from infra.digest import canonical_json, sha256, sha256_of_file
 from infra.local_files import Folder
-from infra.store_types import Entry, StoreError, StoreRefused, StoreUnavailable
+from infra.store_types import DiskFull, Entry, StoreError, StoreRefused, StoreUnavailable
 
-__all__ = ["Entry", "Store", "StoreError", "StoreRefused", "StoreUnavailable", "scratch_folder"]
+__all__ = ["DiskFull", "Entry", "Store", "StoreError", "StoreRefused", "StoreUnavailable", "scratch_folder"]
 
 LAYOUT = 1  # of the keys below a store; another one is not understood
 SMALL = 16 * 2**20  # bytes that may be asked for without first asking how many there are
@@ -152,11 +156,12 @@ class Store:
 
         Raises:
             FileNotFoundError: if there are none.
-            StoreError: if they do not have the digest they were recorded with; then there is no file.
+            StoreError: if they do not have the digest they were recorded with, or are more than the target's disk has room
+                for; then there is no file.
         """
         path = self._path(key)
         target.parent.mkdir(parents=True, exist_ok=True)
-        self._objects.get_file(path, target)
+        self._objects.get_file(path, target, shutil.disk_usage(target.parent).free)
         if sha256_of_file(target) != expected_sha256:
             target.unlink()
             raise self._damaged(key, expected_sha256)
@@ -225,6 +230,23 @@ class Store:
         )
 
 
-def scratch_folder() -> tempfile.TemporaryDirectory[str]:
-    """A local folder for formats that only libraries can write, such as a diffusers pipeline."""
-    return tempfile.TemporaryDirectory(prefix="credit-")
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[str]:
+    """A local folder for formats that only libraries can write, such as a diffusers pipeline.
+
+    Raises:
+        DiskFull: if there is no room for what is written there.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="credit-") as folder:
+            yield folder
+    except StoreError:
+        raise  # of the store, which was written to meanwhile
+    except (OSError, SafetensorError) as error:
+        # safetensors says in its own words what the system told it.
+        if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT) and "StorageFull" not in str(error):
+            raise
+        raise DiskFull(
+            f"the disk of temporary files, {tempfile.gettempdir()}, is full ({error}). Make room on it, or set TMPDIR to a "
+            "folder with more, and start the same command again: what was finished is kept"
+        ) from error

@@ -10,12 +10,12 @@ A record's `kept` says what the study wanted. Whether weights are there, only th
 
 from __future__ import annotations
 
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from infra.digest import sha256
 from infra.ledger import Ledger, LedgerConflict, ModelRecord
 from infra.store import Store
+from tasks.families.stored import tensors_in
 from tasks.model.model import Model
 
 
@@ -31,7 +31,7 @@ def load(model: Model, digest: str, store: Store) -> None:
         FileNotFoundError: if they are not there.
         StoreError: if they are damaged.
     """
-    model.load_weights(load_tensors(store.read(_key(digest), digest)))
+    model.load_weights(tensors_in(store, _key(digest), digest))
 
 
 def save(weights: bytes, store: Store) -> None:

@@ -8,6 +8,7 @@ ledger/latents/<d>.json       (encoder, images) -> sha256
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
 
 from infra.digest import digest_of
 from infra.ledger import LatentsRecord, Ledger, LedgerConflict, ModelRecord
@@ -29,6 +32,7 @@ from tasks.progress import Say, Ticker, silent
 LATENTS = 2  # version of what `prepared` does, and of how images became the pixels that it is given
 AT_ONCE = 64  # images that are encoded at a time
 SAY_EVERY = 15.0  # seconds
+LARGEST_DESCRIPTION = 64 * 2**20  # bytes of what a pruned model's shapes are described in
 
 
 def base_folder(files: Mapping[str, str]) -> str:
@@ -55,6 +59,37 @@ def base_is_stored(files: Mapping[str, str], store: Store) -> bool:
     """Whether every file of a base is there."""
     folder = base_folder(files)
     return {f"{folder}/{name}" for name in files} <= set(store.list(folder))
+
+
+def tensors_in(store: Store, key: str, digest: str) -> dict[str, torch.Tensor]:
+    """Weights that lie in the store as safetensors.
+
+    Raises:
+        FileNotFoundError: if they are not there.
+        StoreError: if they are not what was recorded, or no safetensors.
+    """
+    data = store.read(key, digest)
+    try:
+        return load_safetensors(data)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # KeyError: a type that torch does not have
+        raise StoreError(f"{store.where(key)} holds no weights: {error}") from error
+
+
+def description_in(store: Store, key: str, digest: str) -> dict[str, Any]:
+    """A pruned model's description, as it was recorded; whether a family can make anything of it, `Family.maker` decides.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        StoreError: if it is not what was recorded, or no JSON object.
+    """
+    data = store.read(key, digest, limit=LARGEST_DESCRIPTION)
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{store.where(key)} is not the description of a pruned model: {error}") from error
+    if not isinstance(found, dict):
+        raise StoreError(f"{store.where(key)} is not the description of a pruned model: no JSON object")
+    return found
 
 
 def base_of(spec: Mapping[str, Any]) -> dict[str, str] | None:

@@ -9,24 +9,23 @@ A statement that cannot be read as one stops everything: what it needs would not
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pandas as pd
-from pyarrow import ArrowException
 from pydantic import AwareDatetime, BaseModel
 
 from infra.ledger import Digest, ModelRecord, SamplesRecord
 from infra.store import Store, StoreError
 from infra.store_types import StoreUnavailable
+from infra.tables import read_parquet
 from tasks.families.stored import base_folders
 from tasks.housekeeping.types import Rules
-from tasks.publish.storage import MANIFEST, read_manifest
+from tasks.publish.storage import LARGEST, MANIFEST, read_manifest
 from tasks.reference.pruned import pruned_files
 
 EVALUATIONS = "evaluations.parquet"
+_COLUMNS = ["model_key", "samples_key"]
 _GIVEN = re.compile(r"(?:reference|base)/[0-9a-f]{64}")
 
 
@@ -146,8 +145,8 @@ def _evaluated(store: Store, statement: str, manifest: _Manifest) -> tuple[set[s
     """Keys of the models and of the drawn images of a statement's evaluations."""
     key = f"studies/{statement}/{EVALUATIONS}"
     try:
-        content = store.read(key, manifest.files[EVALUATIONS].sha256)
-        table = pd.read_parquet(io.BytesIO(content), columns=["model_key", "samples_key"])
-    except (KeyError, FileNotFoundError, ArrowException, ValueError) as error:
+        content = store.read(key, manifest.files[EVALUATIONS].sha256, limit=LARGEST)
+        table = read_parquet(content, _COLUMNS)[1].select(_COLUMNS).to_pandas()
+    except (KeyError, FileNotFoundError, ValueError) as error:
         raise StoreError(f"{store.where(key)} cannot be read, and what it needs is not known: {error}") from error
     return set(table["model_key"].dropna()), set(table["samples_key"].dropna())

@@ -12,9 +12,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pyarrow
-import pyarrow.parquet
-
+from infra.tables import TableError, read_parquet
 from tasks.partition.folder import METADATA, OPENMOJI_STAMP
 from tasks.partition.names import closest
 from tasks.partition.types import DataError, Files, Problem
@@ -68,7 +66,7 @@ def read_rows(
         numbered = list(found)
     except UnicodeDecodeError as error:
         raise DataError(f"{name} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
-    except (csv.Error, pyarrow.ArrowException) as error:
+    except (csv.Error, TableError) as error:
         raise DataError(f"{name} cannot be read: {error}") from error
     problems: list[Problem] = []
     kept: list[tuple[str, Cells]] = []
@@ -152,8 +150,6 @@ def _jsonl(text: str) -> tuple[list[str], Numbered]:
 
 
 def _parquet(data: bytes, wanted: set[str]) -> tuple[list[str], Numbered]:
-    file = pyarrow.parquet.ParquetFile(io.BytesIO(data))
-    columns = list(file.schema_arrow.names)
     # Only what is used: such tables often carry the images' own bytes in another column.
-    table = file.read(columns=sorted(wanted & set(columns)))
+    columns, table = read_parquet(data, sorted(wanted))
     return columns, ((number, cells) for number, cells in enumerate(table.to_pylist(), start=1))

@@ -13,15 +13,14 @@ the study's whole budget is asked for, of which the ledger still gives what it h
 
 from __future__ import annotations
 
-import io
 import math
 
 import pandas as pd
-import pyarrow as pa
 from pydantic import BaseModel
 
 from infra.ledger import Digest
 from infra.store import Store, StoreError
+from infra.tables import read_parquet
 from tasks.partition import Partition
 from tasks.plan.design import FIRST
 from tasks.publish.storage import read_manifest
@@ -31,6 +30,7 @@ from tasks.statements.read import LARGEST, PastStatement
 from tasks.study import Study
 
 EVALUATIONS = "evaluations.parquet"
+_COLUMNS = ["role", "members", "failure", "model_key"]
 
 
 class _File(BaseModel):
@@ -109,8 +109,8 @@ def _evaluations(last: PastStatement, store: Store) -> pd.DataFrame:
     manifest = read_manifest(store, last.where, _Files)
     try:
         content = store.read(key, manifest.files[EVALUATIONS].sha256, limit=LARGEST)
-        return pd.read_parquet(io.BytesIO(content), columns=["role", "members", "failure", "model_key"])
-    except (FileNotFoundError, KeyError, pa.ArrowException, ValueError) as error:
+        return read_parquet(content, _COLUMNS)[1].select(_COLUMNS).to_pandas()
+    except (FileNotFoundError, KeyError, ValueError) as error:
         raise StoreError(
             f"{store.where(key)} cannot be read, and what can be used again is not known: {error}"
         ) from error

@@ -6,22 +6,20 @@ pruned/<sha256>.json          {"architecture": …, "schedule": …}: all that i
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from infra.digest import canonical_json, sha256
 from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
-from infra.store import Store
+from infra.store import Store, StoreError
 from tasks.families import Family, Maker, family_of
-from tasks.families.stored import base_is_stored, base_of, fetch_base, prepared
+from tasks.families.stored import base_is_stored, base_of, description_in, fetch_base, prepared, tensors_in
 from tasks.families.types import base_digest
 from tasks.model.model import Loss, Model, ModelDenoiser
 from tasks.model.randomness import choose_batch, image_keys, noise_and_timesteps
@@ -161,7 +159,7 @@ def pruned_is_stored(record: ModelRecord, store: Store) -> bool:
         return False
     if "base" not in record.files:
         return True
-    description = json.loads(store.read(pruned_files(record)[1], record.files["architecture"]))
+    description = description_in(store, pruned_files(record)[1], record.files["architecture"])
     return base_is_stored(base_of(description) or {}, store)
 
 
@@ -176,11 +174,15 @@ def load_pruned(study: Study, key: str, store: Store) -> PrunedModel:
     record = Ledger(store).get(ModelRecord, key)
     if record is None:
         raise FileNotFoundError(f"{store.where(f'pruned/{key}')}: the ledger knows no such pruned model")
+    if record.sha256 is None or "architecture" not in record.files:
+        raise StoreError(
+            f"the record {key} of the ledger is not that of a pruned model: {record.failure or 'no files'}"
+        )
     weights, shapes = pruned_files(record)
-    description = json.loads(store.read(shapes, record.files["architecture"]))
+    description = description_in(store, shapes, record.files["architecture"])
     with fetch_base(base_of(description), store) as base:
         make = family_of(study.model).maker(description, base)
-    return PrunedModel(load_tensors(store.read(weights, record.sha256)), make)
+    return PrunedModel(tensors_in(store, weights, record.sha256), make)
 
 
 def _describe(

@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+from safetensors import SafetensorError
+
 from infra.digest import canonical_json, sha256, sha256_of_file
 from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
@@ -140,10 +143,21 @@ def reference_is_stored(record: ModelRecord, store: Store) -> bool:
 
 
 def load_reference(study: Study, record: ModelRecord, store: Store) -> Model:
-    """The stored reference, each file checked against its digest."""
+    """The stored reference, each file checked against its digest.
+
+    Raises:
+        FileNotFoundError: if a file is not there.
+        StoreError: if one is not what was recorded, or they are no reference of the study's family.
+    """
     with scratch_folder() as folder, fetch_base(base_of(record.spec), store) as base:
         store.download_folder(reference_folder(record), Path(folder), record.files)
-        return family_of(study.model).load(Path(folder), base)
+        try:
+            return family_of(study.model).load(Path(folder), base)
+        except (StoreError, torch.OutOfMemoryError):
+            raise
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:  # of many libraries
+            where = store.where(reference_folder(record))
+            raise StoreError(f"{where} holds no reference of the family '{study.model.family}': {error}") from error
 
 
 def _free_name(folder: Path, family: Family, known: ModelRecord | None, store: Store) -> str:

@@ -11,7 +11,6 @@ stays readable, and what somebody else wrote is not believed.
 from __future__ import annotations
 
 import concurrent.futures
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,11 +18,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError, field_validator
 
 from infra.ledger import Digest
 from infra.store import Store, StoreError
+from infra.tables import read_parquet
 from tasks.publish import text
 from tasks.publish.storage import LATEST, MANIFEST, read_manifest
 
@@ -189,15 +188,12 @@ def _credits(store: Store, key: str, manifest: _Manifest) -> pd.DataFrame:
     wanted = ["contributor", "images", "pro_rata"]
     wanted += [f"{text.storable(p.name)}_{kind}" for p in manifest.properties for kind in _KINDS]
     try:
-        file = pq.ParquetFile(io.BytesIO(data))
-        groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
-        size = sum(group.total_byte_size for group in groups)
-        if size > LARGEST or file.metadata.num_rows != len(names):
-            raise ValueError(f"{file.metadata.num_rows} rows, {size} bytes, for {len(names)} contributors")
-        lacking = sorted(set(wanted) - set(file.schema_arrow.names))
+        found, table = read_parquet(data, wanted, rows=len(names), text=LARGEST)
+        if table.num_rows != len(names):
+            raise ValueError(f"{table.num_rows} rows for {len(names)} contributors")
+        lacking = sorted(set(wanted) - set(found))
         if lacking:
             raise ValueError(f"it lacks {', '.join(lacking)}")
-        table = file.read(columns=wanted)
         frame = pd.DataFrame(
             {
                 name: table.column(name).to_pylist()
