@@ -2,8 +2,8 @@
 
 Metadata say it in three places: `License-Expression` (SPDX, today's way), `License` (a name, or a whole text), and in
 classifiers. The first that says something counts. A package that says nothing anywhere is "unknown", and fails unless
-policy.toml says why it may be used all the same. Packages whose marker excludes this machine (another system, another Python)
-are listed as not installed: their metadata are not here, and nobody has judged them.
+policy.toml says why it may be used all the same. Packages whose marker excludes this machine (another system or Python) are
+listed as not installed: their metadata are not here, and nobody has judged them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,126 @@
+"""The soak's own stack: its folder, its ports, and which of its processes plays which part."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from infra import stack
+from infra.server import HOST
+from infra.stack.files import read_settings
+from infra.stack.members import OBJECTS, SERVER, WORKER, Member, is_run, members
+from infra.stack.types import Files, Plan
+from tests.soak import journal
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKERS = 2
+RUN = "PREFECT__FLOW_RUN_ID"  # environment of a flow run's process
+DRIVING, EVALUATING = "driving", "evaluating"
+
+
+class World:
+    """A stack in `folder`, and everything the soak keeps beside it.
+
+    Args:
+        say: told what happens, for people.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self.folder, self.say = folder.absolute(), say
+        self.stack, self.report = self.folder / "stack", self.folder / "report"
+        self.scratch = self.folder / "tmp"  # of every process of the stack, so that it is seen what they leave
+        self.journal = self.folder / "journal.jsonl"
+        self.plain_data, self.uploads = self.folder / "plain", self.folder / "uploads"
+        self.files = Files(self.stack)
+        for each in (self.stack, self.report, self.scratch):
+            each.mkdir(parents=True, exist_ok=True)
+        self._plan: Plan | None = None
+
+    def up(self) -> None:
+        """Start the stack, and point this process at it. Before Prefect is imported, which reads its settings once.
+
+        Raises:
+            StackError: if it does not come up.
+        """
+        os.environ.update({journal.FILE: str(self.journal), "TMPDIR": str(self.scratch), "OMP_NUM_THREADS": "1"})
+        port, s3_port = _free_ports()
+        deploy = (sys.executable, "-m", "tests.soak.deploy", str(WORKERS))
+        self._plan = Plan(self.stack, ROOT, port, s3_port, WORKERS, deploy)
+        stack.up(self._plan, self.say)
+        os.environ.update(read_settings(self.files))
+        os.environ["PREFECT_SERVER_API_PORT"] = str(port)
+
+    def down(self) -> None:
+        """End the stack in order."""
+        stack.down(self.stack, self.say)
+
+    def members(self) -> list[Member]:
+        """Its processes."""
+        return members(self.stack)
+
+    def part(self, part: str) -> list[psutil.Process]:
+        """Processes of a part; of workers, without the flow runs that they have started."""
+        found = [member.process for member in self.members() if member.part == part]
+        return sorted(
+            (each for each in found if part != WORKER or _is_worker(each)), key=lambda each: each.create_time()
+        )
+
+    def runs(self) -> dict[str, psutil.Process]:
+        """Id of each flow run that has a process here."""
+        found = {}
+        for member in self.members():
+            if member.part == WORKER and is_run(member.process):
+                try:
+                    found[member.process.environ().get(RUN, "")] = member.process
+                except psutil.Error:
+                    continue
+        return found
+
+    def strangers(self) -> list[str]:
+        """Whatever process of this machine knows our folder, once the stack has ended: found without its own marks."""
+        left = []
+        for process in psutil.process_iter():
+            if process.pid == os.getpid():
+                continue
+            try:
+                known = [*process.cmdline(), *process.environ().values()]
+                if any(str(self.stack) in text for text in known) and process.status() != psutil.STATUS_ZOMBIE:
+                    left.append(f"{process.pid}: {' '.join(process.cmdline())[:160]}")
+            except (psutil.Error, OSError):
+                continue
+        return left
+
+    def litter(self) -> list[str]:
+        """What lies in the folder for temporary files."""
+        return sorted(str(path.relative_to(self.scratch)) for path in self.scratch.iterdir())
+
+    def clear(self) -> None:
+        """Remove all but the report."""
+        for path in self.folder.iterdir():
+            if path != self.report:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def part_names() -> dict[str, str]:
+    """Part of the stack by the name that faults have for it."""
+    return {"S3 server": OBJECTS, "Prefect server": SERVER, "worker": WORKER}
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return " worker start " in f" {' '.join(process.cmdline())} "
+    except psutil.Error:
+        return False
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind((HOST, 0))
+        two.bind((HOST, 0))
+        return int(one.getsockname()[1]), int(two.getsockname()[1])
