@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import os
 import shlex
 import stat
 import sys
@@ -24,6 +23,7 @@ from pydantic import ValidationError
 
 from infra.announce import NotAnnounced, announce
 from infra.digest import canonical_json, sha256_of_file
+from infra.local_tree import tree
 from infra.names import one_spelling, refused_file
 from infra.opt_outs import RETURN, standing
 from infra.settings import store_url
@@ -126,17 +126,16 @@ def _check_not_out(upload: Upload, store: Store, say: Callable[[str], None]) -> 
 def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:
     found: dict[str, Path] = {}
     problems: list[str] = []
-    for where, folders, names in os.walk(folder, followlinks=False, onerror=_fail):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        links = [name for name in folders if Path(where, name).is_symlink()]
-        for name in sorted(names) + links:
-            if name.startswith(".") or name.lower() in _LITTER:
+    try:
+        for entry in tree(str(folder), into=lambda name: not name.rpartition("/")[2].startswith(".")):
+            plain = entry.name.rpartition("/")[2]
+            if plain.startswith(".") or plain.lower() in _LITTER or entry.is_folder:
                 continue
-            path = Path(where, name)
-            relative = one_spelling(path.relative_to(folder).as_posix())
-            status = path.lstat()
+            relative, status = one_spelling(entry.name), entry.status
             reason = refused_file(relative)
-            if stat.S_ISLNK(status.st_mode):
+            if status is None:
+                reason = entry.reason
+            elif stat.S_ISLNK(status.st_mode):
                 reason = "is a link; put the file itself there"
             elif not stat.S_ISREG(status.st_mode):
                 reason = "is a pipe or a device, not a file"
@@ -146,12 +145,10 @@ def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:
                 reason = "is there twice, spelt in two ways that look the same"
             if reason:
                 problems.append(f"{relative!r} {reason}")
-            found[relative] = path
+            found[relative] = folder / entry.name
+    except OSError as error:
+        raise UploadError(f"cannot look into {error.filename}: {error.strerror}") from error
     return found, problems
-
-
-def _fail(error: OSError) -> None:
-    raise UploadError(f"cannot look into {error.filename}: {error.strerror}") from error
 
 
 def _send(upload: Upload, file: UploadedFile, path: Path, store: Store) -> None:

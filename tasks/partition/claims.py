@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import PurePosixPath
 
+from infra.names import LONGEST_PATH
 from tasks.partition import cells
 from tasks.partition.folder import METADATA, Folder, relative_path
 from tasks.partition.metadata import Row, find_metadata, read_rows
 from tasks.partition.names import clean, quoted, unsafe
 from tasks.partition.shares import LONGEST_CELL
-from tasks.partition.types import Claim, Claims, DataError, Files, Problem, Shares
+from tasks.partition.types import Action, Claim, Claims, DataError, Files, Problem, Shares
 from tasks.partition.uploaded import Handed, Uploaded
 from tasks.study import DataSpec
 
@@ -21,6 +22,9 @@ from tasks.study import DataSpec
 _DOCUMENTS = ("readme", "license", "licence", "attribution", "notice", "copying", "changelog", "citation")
 _IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jp2"}
 LARGEST_TABLE = 64 * 2**20  # bytes of a table in an upload, which anybody may have made
+MOST_PROBLEMS = (
+    100  # of a kind in one upload; more are told together, so that no upload makes a statement too large to read
+)
 _LISTED_NAMES = 10  # how many file names one sentence holds at most
 
 
@@ -53,7 +57,7 @@ def read_claims(found: Folder | Uploaded, spec: DataSpec, *, prompts: bool = Fal
 
 def named(files: list[str]) -> str:
     """The first few of `files`, quoted, and how many more there are."""
-    shown = ", ".join(repr(name) for name in files[:_LISTED_NAMES])
+    shown = ", ".join(quoted(name) for name in files[:_LISTED_NAMES])
     return shown + (f" and {len(files) - _LISTED_NAMES} more" if len(files) > _LISTED_NAMES else "")
 
 
@@ -102,7 +106,7 @@ def _from_uploads(found: Uploaded, spec: DataSpec, claims: Claims) -> None:
             file = upload.sha256[claim.file_name]
             first = seen.setdefault((upload.contributor, file, claim.shares, claim.date, claim.prompt), upload)
             (claims.accepted if first is upload else again).append(claim)
-        claims.problems += of_upload.problems
+        claims.problems += _together(of_upload.problems, upload.url)
         claims.names |= of_upload.names
         if again:
             reason = (
@@ -110,6 +114,20 @@ def _from_uploads(found: Uploaded, spec: DataSpec, claims: Claims) -> None:
                 f"count once: {named([claim.file_name for claim in again])}"
             )
             claims.problems.append(Problem(upload.url, "handed-in-again", reason, "kept"))
+
+
+def _together(problems: list[Problem], url: str) -> list[Problem]:
+    """The problems of one upload, those of a kind as one where there are very many."""
+    of_kind: dict[tuple[str, Action], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        of_kind[problem.kind, problem.action].append(problem)
+    told = []
+    for (kind, action), several in of_kind.items():
+        if len(several) > MOST_PROBLEMS:
+            reason = f"{len(several):,} times in {url}: {named([problem.subject for problem in several])}"
+            several = [Problem(url, kind, f"{reason}; the first: {several[0].reason}", action)]
+        told += several
+    return told
 
 
 def _from_upload(upload: Handed, spec: DataSpec, claims: Claims) -> None:
@@ -156,7 +174,8 @@ def _from_rows(rows: list[Row], folder: Files, claims: Claims, uploader: str | N
             by_file[folder.prefix + relative_path(row.file_name)].append(row)
         except ValueError as error:
             kind = "unsafe-path" if row.file_name.strip() else "no-file-name"
-            claims.refuse(row.file_name or row.where, kind, f"{row.where}: file_name {quoted(row.file_name)} {error}")
+            subject = row.file_name if row.file_name and len(row.file_name) <= LONGEST_PATH else row.where
+            claims.refuse(subject, kind, f"{row.where}: file_name {quoted(row.file_name)} {error}")
     unsafe_files: dict[str, list[str]] = defaultdict(list)
     respelled: list[str] = []
     unlike = {name.casefold(): name for name in folder.files}
@@ -216,7 +235,7 @@ def _name_remarks(by_file: dict[str, list[Row]], claims: Claims) -> None:
 
 
 def _respelled(raw: str, name: str, claims: Claims) -> None:
-    reason = f"{raw!r} is written {name!r} here, in Unicode's composed form, so that one name has one spelling"
+    reason = f"{quoted(raw)} is written {name!r} here, in Unicode's composed form, so that one name has one spelling"
     claims.problems.append(Problem(raw, "respelled-name", reason, "converted"))
 
 

@@ -17,7 +17,7 @@ def as_text(value: object) -> str | None:
     if value is None or value != value:  # NaN, the empty cell of a table of floats
         return None
     if isinstance(value, date):  # datetime included
-        return value.isoformat()
+        value = value.isoformat()  # one that no other zone has a name for is refused like any text
     if not isinstance(value, str):
         raise ValueError("it is not a text or a date")
     text = value.strip()

@@ -1,7 +1,7 @@
 """The data folder, local or at any fsspec URL: what is in it, and reading one file of it.
 
 Everything is listed once. No name may lead out of the folder: not by `..`, not by an absolute path and, for local
-folders, not by a symbolic link.
+folders, not by a symbolic link, also not by one that takes a file's place after the folder was listed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from infra.local_tree import NotPlain, read_below, tree
+from infra.names import LONGEST_PATH
+from tasks.partition.images import Refused
 from tasks.partition.types import DataError, Problem
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -31,6 +34,7 @@ class Folder:
     folders: set[str] = field(default_factory=set)  # of the first level
     refused: dict[str, Problem] = field(default_factory=dict)  # links out of the folder, pipes, devices
     prefix: str = ""
+    links: dict[str, str] = field(default_factory=dict)  # to files of the same folder: their own relative names
 
     @classmethod
     def open(cls, url: str) -> Folder:
@@ -56,8 +60,13 @@ class Folder:
         return isinstance(self.filesystem, LocalFileSystem)
 
     def read(self, name: str) -> bytes:
-        """The bytes of a listed file; OSError as the file system raises it."""
-        return bytes(self.filesystem.cat_file(f"{self.root}/{name}"))
+        """The bytes of a listed file; OSError as the file system raises it, Refused if it is a plain file no more."""
+        if not self.is_local:
+            return bytes(self.filesystem.cat_file(f"{self.root}/{name}"))
+        try:
+            return read_below(os.path.realpath(self.root), self.links.get(name, name), self.files[name])
+        except NotPlain as error:
+            raise Refused("changed", f"{name!r} {error}; it was changed while the folder was read") from error
 
     def named(self, name: str) -> list[str]:
         """The file of this name at the top, if there is one."""
@@ -77,29 +86,38 @@ class Folder:
 
     def _list_local(self) -> None:
         real_root = os.path.realpath(self.root)
-        for where, folders, files in os.walk(self.root, followlinks=False):
-            prefix = os.path.relpath(where, self.root).replace(os.sep, "/")
-            prefix = "" if prefix == "." else prefix + "/"
-            for entry in sorted(folders):
-                if os.path.islink(os.path.join(where, entry)):
-                    self._refuse(prefix + entry, "outside-folder", "is a link to a folder; links are not followed")
-                elif not prefix:
-                    self.folders.add(entry)
-            for entry in sorted(files):
-                path, name = os.path.join(where, entry), prefix + entry
-                real = os.path.realpath(path)
-                if os.path.commonpath([real, real_root]) != real_root:
-                    self._refuse(name, "outside-folder", "is a link that leads out of the data folder; copy the file")
-                    continue
-                try:
-                    found = os.stat(path)
-                except OSError:
-                    self._refuse(name, "missing-file", "is a link to nothing")
-                    continue
-                if stat.S_ISREG(found.st_mode):
-                    self.files[name] = found.st_size
-                else:
-                    self._refuse(name, "unreadable", "is a pipe or a device, not a file")
+        for entry in tree(real_root):
+            name, status = entry.name, entry.status
+            if status is None:
+                self._refuse(name, "unreadable", entry.reason)
+            elif entry.is_folder:
+                if "/" not in name:
+                    self.folders.add(name)
+            elif stat.S_ISLNK(status.st_mode):
+                self._list_link(name, real_root)
+            elif stat.S_ISREG(status.st_mode):
+                self.files[name] = status.st_size
+            else:
+                self._refuse(name, "unreadable", "is a pipe or a device, not a file")
+
+    def _list_link(self, name: str, real_root: str) -> None:
+        path = os.path.join(real_root, name)
+        real = os.path.realpath(path)
+        if os.path.isdir(path):
+            self._refuse(name, "outside-folder", "is a link to a folder; links are not followed")
+        elif not real.startswith(f"{real_root.rstrip('/')}/"):
+            self._refuse(name, "outside-folder", "is a link that leads out of the data folder; copy the file")
+        else:
+            try:
+                found = os.stat(path)
+            except OSError:
+                self._refuse(name, "missing-file", "is a link to nothing")
+                return
+            if stat.S_ISREG(found.st_mode):
+                self.files[name] = found.st_size
+                self.links[name] = os.path.relpath(real, real_root).replace(os.sep, "/")
+            else:
+                self._refuse(name, "unreadable", "is a pipe or a device, not a file")
 
     def _refuse(self, name: str, kind: str, reason: str) -> None:
         self.refused[name] = Problem(name, kind, f"{name!r} {reason}", "left out")
@@ -107,6 +125,8 @@ class Folder:
 
 def relative_path(file_name: str) -> str:
     """`file_name` of a metadata row as a plain relative path; ValueError says why it is refused."""
+    if len(file_name) > LONGEST_PATH:
+        raise ValueError(f"is longer than {LONGEST_PATH} characters")
     if any(ord(character) < 32 or 0xD800 <= ord(character) <= 0xDFFF for character in file_name):
         raise ValueError("holds control characters")
     if "\\" in file_name:

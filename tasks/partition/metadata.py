@@ -1,7 +1,8 @@
 """Reads the rows of metadata.csv, metadata.jsonl or metadata.parquet as they are, without judging them yet.
 
 Damage to the table as a whole (two tables, not UTF-8, a missing column) is a DataError; damage to one row is a
-Problem, and the row is left out.
+Problem, and the row is left out. A small table may stand for a huge one (parquet says "the same again" in a few bytes), so
+rows, cells and columns are bounded before they are unfolded, and only the columns that are used are kept.
 """
 
 from __future__ import annotations
@@ -9,16 +10,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from infra.tables import TableError, read_parquet
 from tasks.partition.folder import METADATA, OPENMOJI_STAMP
-from tasks.partition.names import closest
+from tasks.partition.images import Refused, unquoted
+from tasks.partition.names import LONGEST, closest, quoted
 from tasks.partition.types import DataError, Files, Problem
 from tasks.study import DataSpec
 
 FILE_NAME = "file_name"
+LARGEST_TABLE = 2**30  # bytes
+LEAST_ROWS = 1_000_000  # that a table may have; more if there are more files, for each row names one
+_TEXT, _TEXT_PER_FILE = 2**26, 2**11  # bytes of all texts in a parquet file that are used, unfolded
+_COLUMNS_SHOWN = 50
+_COLUMNS_COMPARED = 1_000
+_ROWS_AT_ONCE = 2**14
 Cells = dict[str, object]
 
 
@@ -53,21 +62,29 @@ def read_rows(
     `prompts`: whether the images need them. `owner_known` for tables that need file names only, and perhaps prompts: whose
     the images are is said elsewhere.
     """
-    data = folder.read(name)
+    if folder.files[name] > LARGEST_TABLE:
+        raise DataError(f"{name} has {folder.files[name]:,} bytes; {LARGEST_TABLE:,} is the most")
+    try:
+        data = folder.read(name)
+    except Refused as refused:
+        raise DataError(str(refused)) from refused
+    wanted = [FILE_NAME, spec.contributor_column, spec.date_column] + [spec.prompt_column] * prompts
+    most = max(LEAST_ROWS, 2 * len(folder.files))
     try:
         if name.endswith(".parquet"):
-            wanted = {FILE_NAME, spec.contributor_column, spec.date_column} | (
-                {spec.prompt_column} if prompts else set()
-            )
-            columns, found = _parquet(data, wanted)
+            columns, found = _parquet(data, wanted, most, _TEXT + _TEXT_PER_FILE * len(folder.files))
         else:
             text = data.decode("utf-8-sig")
-            columns, found = _csv(text) if name.endswith(".csv") else _jsonl(text)
-        numbered = list(found)
+            columns, found = _csv(text, wanted) if name.endswith(".csv") else _jsonl(text, wanted)
+        numbered = list(islice(found, most + 1))
     except UnicodeDecodeError as error:
         raise DataError(f"{name} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
     except (csv.Error, TableError) as error:
-        raise DataError(f"{name} cannot be read: {error}") from error
+        raise DataError(f"{name} cannot be read: {unquoted(error)}") from error
+    if len(numbered) > most:
+        raise DataError(
+            f"{name} has more than {most:,} rows, for {len(folder.files):,} files; keep a row for each file"
+        )
     problems: list[Problem] = []
     kept: list[tuple[str, Cells]] = []
     unit = "row" if name.endswith(".parquet") else "line"
@@ -77,7 +94,6 @@ def read_rows(
             problems.append(Problem(where, "bad-row", f"{where} {cells}", "left out"))
         else:
             kept.append((where, cells))
-            columns += [column for column in cells if column not in columns]  # JSON rows need not be alike
     try:
         _check_columns(name, columns, spec, prompts, owner_known)
     except DataError as error:
@@ -109,9 +125,11 @@ def _check_columns(name: str, columns: list[str], spec: DataSpec, prompts: bool,
         wanted[spec.prompt_column] = "data.prompt_column names it, and the model takes prompts"
     for column, reason in wanted.items():
         if column not in columns:
-            near = closest(column, columns)
+            near = closest(column, [c for c in columns[:_COLUMNS_COMPARED] if len(c) <= LONGEST and c.isprintable()])
             hint = f"; closest: {', '.join(near)}" if near else ""
-            raise DataError(f"{name} has no column {column!r} ({reason}); its columns are: {columns}{hint}")
+            there = ", ".join(map(quoted, columns[:_COLUMNS_SHOWN]))
+            more = f" and {len(columns) - _COLUMNS_SHOWN:,} more" if len(columns) > _COLUMNS_SHOWN else ""
+            raise DataError(f"{name} has no column {column!r} ({reason}); its columns are: [{there}]{more}{hint}")
         if columns.count(column) > 1:
             raise DataError(f"{name} has the column {column!r} {columns.count(column)} times")
 
@@ -119,9 +137,10 @@ def _check_columns(name: str, columns: list[str], spec: DataSpec, prompts: bool,
 Numbered = Iterator[tuple[int, Cells | str]]  # a string is what is wrong with the row
 
 
-def _csv(text: str) -> tuple[list[str], Numbered]:
+def _csv(text: str, wanted: Collection[str]) -> tuple[list[str], Numbered]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header = [column.strip() for column in next(reader, [])]
+    places = [(place, column) for place, column in enumerate(header) if column in wanted]
 
     def rows() -> Numbered:
         for cells in reader:
@@ -129,12 +148,15 @@ def _csv(text: str) -> tuple[list[str], Numbered]:
                 # An unquoted comma moves all that follows by one column: nothing in the row can be trusted.
                 yield reader.line_num, f"has {len(cells)} cells under {len(header)} columns; quote cells with commas"
             elif cells:
-                yield reader.line_num, dict(zip(header, cells, strict=False))
+                yield reader.line_num, {column: cells[place] for place, column in places if place < len(cells)}
 
     return header, rows()
 
 
-def _jsonl(text: str) -> tuple[list[str], Numbered]:
+def _jsonl(text: str, wanted: Collection[str]) -> tuple[list[str], Numbered]:
+    columns: list[str] = []  # of all rows, for they need not be alike; grows while they are read
+    known: set[str] = set()
+
     def rows() -> Numbered:
         for number, line in enumerate(text.split("\n"), start=1):
             if not line.strip():
@@ -142,14 +164,35 @@ def _jsonl(text: str) -> tuple[list[str], Numbered]:
             try:
                 cells = json.loads(line)
             except (ValueError, RecursionError) as error:
-                yield number, f"is not JSON ({error})"
+                yield number, f"is not JSON ({unquoted(error)})"
                 continue
-            yield number, cells if isinstance(cells, dict) else "is not a JSON object"
+            if not isinstance(cells, dict):
+                yield number, "is not a JSON object"
+                continue
+            for column in cells:
+                if column not in known and (len(known) < _COLUMNS_COMPARED or column in wanted):
+                    known.add(column)
+                    columns.append(column)
+            yield number, {column: cells[column] for column in wanted if column in cells}
 
-    return [], rows()
+    return columns, rows()
 
 
-def _parquet(data: bytes, wanted: set[str]) -> tuple[list[str], Numbered]:
+def _parquet(data: bytes, wanted: Collection[str], rows: int, text: int) -> tuple[list[str], Numbered]:
     # Only what is used: such tables often carry the images' own bytes in another column.
-    columns, table = read_parquet(data, sorted(wanted))
-    return columns, ((number, cells) for number, cells in enumerate(table.to_pylist(), start=1))
+    columns, table = read_parquet(data, wanted, rows=rows, text=text)
+
+    def unfolded() -> Numbered:
+        number = 0
+        for batch in table.to_batches(_ROWS_AT_ONCE):
+            try:
+                listed = batch.to_pylist()
+            except (UnicodeDecodeError, MemoryError):
+                raise
+            except Exception as error:  # such as a date of the year 300,000, which Python has no word for
+                raise TableError(f"rows from {number + 1} on: {error}") from error
+            for cells in listed:
+                number += 1
+                yield number, cells
+
+    return columns, unfolded()

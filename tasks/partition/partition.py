@@ -19,6 +19,7 @@ from tasks.partition.uploaded import Uploaded, open_data
 from tasks.study import DataSpec
 
 Progress = Callable[[int, int], None]
+LONGEST_ATTRIBUTION = 100_000  # bytes of an ATTRIBUTION.txt; all of them stand in the report
 
 
 def partition(
@@ -93,6 +94,10 @@ def attribution(spec: DataSpec) -> str:
     folder = open_data(spec.url)
 
     def text(name: str) -> str:
+        if folder.files[name] > LONGEST_ATTRIBUTION:
+            return (
+                f"{name!r} has {folder.files[name]:,} bytes; {LONGEST_ATTRIBUTION:,} is the most, so it is not printed."
+            )
         try:
             return folder.read(name).decode("utf-8", errors="replace")
         except Refused as refused:  # one damaged upload; the statement is made nevertheless, and says so

@@ -129,12 +129,16 @@ class Partition:
 
 
 class DataError(ValueError):
-    """The data cannot be used as they are; the message lists every problem found so far."""
+    """The data cannot be used as they are; the message lists the problems found so far, `problems` holds all of them."""
+
+    LISTED = 1_000
 
     def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
         self.problems = tuple(problems)
         lines = [message]
         if problems:
             lines.append(f"{len(problems)} problems were found:")
-            lines += [f"- {p.kind} {p.subject!r}: {p.reason} ({p.action})" for p in problems]
+            listed = problems[: self.LISTED]
+            lines += [f"- {p.kind} {p.subject!r}: {p.reason} ({p.action})" for p in listed]
+            lines += [f"- and {len(problems) - len(listed):,} more"] if len(problems) > len(listed) else []
         super().__init__("\n".join(lines))
