@@ -25,7 +25,7 @@ from tasks.validation.correlation import Correlation
 from tasks.validation.counterfactual import Counterfactuals
 from tasks.validation.exact import Method as Compared
 from tasks.validation.exact import compare_with_exact, exact_credits
-from tasks.validation.fidelity import agreement
+from tasks.validation.fidelity import agreement, pearson_difference
 from tasks.validation.lds import against_chance, lds_difference, linear_datamodeling_score, random_lds
 from tasks.validation_spec import ValidationSpec
 
@@ -37,10 +37,12 @@ _ONE_SIZE = Estimate(value=None, low=None, high=None, count=0, reason="all of on
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Evaluations that were made in one way."""
+    """Evaluations that were made in one way. macs: multiply-accumulates of one forward pass of one image, None where that
+    was not counted."""
 
     plan: Plan
     outcomes: Sequence[Outcome]
+    macs: float | None = None
 
     def values(self, rows: Coalitions, result: PropertyResult) -> Floats:
         """float64[k] of coalitions bool[k, n], more is better; NaN where one failed."""
@@ -110,12 +112,19 @@ def _way(evidence: Evidence, way: Asked, evaluated: Evaluated) -> Way:
     alike, seed = there & (sizes == evidence.chosen.size), evidence.asked.seed
     several = len(np.unique(sizes[there])) > 1
     within, across = (agreement(values[some], retrained[some], seed=seed) for some in (alike, there))
+    ahead = None
+    if not way.own:
+        own = evidence.own[1].values(rows, evidence.result)
+        both = alike & np.isfinite(own)
+        ahead = _estimate(pearson_difference(values[both], own[both], retrained[both], seed=seed))
     return Way(
         mode=way.study.coalition.mode,
         steps=way.steps,
         ratio=way.study.pruning.ratio,
         study=way.own,
         seconds=evaluated.seconds,
+        work=None if evaluated.macs is None else evaluated.macs * way.steps * way.study.coalition.batch_size,
+        ahead=ahead,
         pearson=_estimate(within.pearson),
         spearman=_estimate(within.spearman),
         pearson_across=_estimate(across.pearson) if several else _ONE_SIZE,

@@ -6,7 +6,8 @@ from tasks.publish import numbers
 from tasks.validate.faithfulness import figure, why
 from tasks.validate.types import PropertyFound, Way
 
-LESS = 0.9  # of a coalition's seconds, below which another way counts as cheaper
+LESS = 0.9  # of a coalition's work, below which another way counts as cheaper
+WORSE = 0.1  # of Pearson, that a cheaper way may be worse with its whole interval
 
 
 def named(way: Way) -> str:
@@ -18,51 +19,51 @@ def named(way: Way) -> str:
 def recommended(found: PropertyFound) -> Way | None:
     """The way that should be the study's instead of its own; None if the figures do not bear out a change.
 
-    Of ways whose whole interval of Pearson lies above that of the study's own, the cheapest; else, of cheaper ones that
-    are no worse in their figure nor in the lower end of its interval, the one with the most Pearson a second. Intervals of
-    two ways are on the same coalitions, so to take them as if they were independent is cautious.
+    Of ways that are ahead of the study's own with the whole interval of the difference, the one with the least work; else,
+    of ways with less work that are no worse in the figure, nor by more than WORSE anywhere in that interval, the one with
+    the least. Work is counted in multiply-accumulates: seconds depend on what else a machine did.
     """
     own, others = found.own_way, [way for way in found.ways if not way.study]
-    if _ends(own) is None or own.seconds is None:
+    if own.pearson.low is None or own.work is None:
         return None
-    _, low, high = _ends(own) or (0.0, 0.0, 0.0)
-    value = own.pearson.value or 0.0
     better, cheaper = [], []
     for way in others:
-        ends = _ends(way)
-        if ends is None or way.seconds is None:
+        if way.ahead is None or way.ahead.low is None or way.ahead.value is None or way.work is None:
             continue
-        if ends[1] > high:
-            better.append((way.seconds, way))
-        elif way.seconds < LESS * own.seconds and ends[1] >= max(low, 0) and ends[0] >= value and ends[0] > 0:
-            cheaper.append((-ends[0] / max(way.seconds, 1e-9), way))
-    chosen = better or cheaper
-    return min(chosen, key=lambda pair: pair[0])[1] if chosen else None
+        if way.ahead.low > 0:
+            better.append(way)
+        elif way.work < LESS * own.work and way.ahead.value >= 0 and way.ahead.low > -WORSE and _faithful(way):
+            cheaper.append(way)
+    return min(better or cheaper, key=lambda way: way.work or 0.0, default=None)
 
 
 def recommendation(found: PropertyFound) -> str:
     """The same in a sentence or two."""
     own, instead = found.own_way, recommended(found)
-    if _ends(own) is None:
+    if own.pearson.low is None:
         return f"Nothing can be recommended: of the study's own way there is no figure with an interval: {why(own.pearson)}."
-    if own.seconds is None:
+    if own.work is None:
         return "Nothing can be recommended: what a coalition costs in the study's own way is not known."
     if instead is None:
         return (
             f"These figures support no change of the study's defaults ({named(own)}): no other way is more faithful with "
-            "its whole interval, and none that is cheaper is as faithful."
+            "the whole interval of the difference, and none with less work is as faithful."
         )
-    times = (instead.seconds or 0.0) / own.seconds if own.seconds else float("inf")
-    said = (
-        f"These figures speak for {named(instead)}, instead of {named(own)}: Pearson {figure(instead.pearson)} against "
-    )
+    times = relative_work(instead, found)
+    assert times is not None and instead.ahead is not None  # else it were not recommended
     caution = "" if times >= 1 else f" It is no worse as far as {own.pearson.count} coalitions can tell."
-    return f"{said}{figure(own.pearson)}, at {numbers.alone(times, 2)} times the seconds of training.{caution}"
+    return (
+        f"These figures speak for {named(instead)}, instead of {named(own)}: Pearson {figure(instead.pearson)} against "
+        f"{figure(own.pearson)}, a difference of {figure(instead.ahead)}, at {numbers.alone(times, 2)} times the work of "
+        f"training.{caution}"
+    )
 
 
-def _ends(way: Way) -> tuple[float, float, float] | None:
-    """Value, low, high; None if one of them is missing."""
-    pearson = way.pearson
-    if pearson.value is None or pearson.low is None or pearson.high is None:
-        return None
-    return pearson.value, pearson.low, pearson.high
+def relative_work(way: Way, found: PropertyFound) -> float | None:
+    """A way's work over that of the study's own; None where one of them was not counted."""
+    own = found.own_way.work
+    return None if way.work is None or not own else way.work / own
+
+
+def _faithful(way: Way) -> bool:
+    return way.pearson.low is not None and way.pearson.low > 0

@@ -22,7 +22,7 @@ from tasks.validate.faithfulness import (
     standing,
     why,
 )
-from tasks.validate.recommend import named, recommendation
+from tasks.validate.recommend import named, recommendation, relative_work
 from tasks.validate.types import Estimate, PropertyFound, Validation
 from tasks.validate.verdict import verdict
 
@@ -45,7 +45,8 @@ def sections(found: Validation) -> list[Section]:
 _FIDELITY = (
     "A coalition's value, the study's way and other ways, against the unpruned network retrained from scratch on the same "
     "coalitions. Intervals are 95 %, over coalitions. Within one size is what counts: across sizes, any way that is better "
-    "with more images looks faithful. Time is that of one coalition's training, median."
+    "with more images looks faithful. Work: multiply-accumulates of one coalition's "
+    "training, beside the study's own. Time: its median, on machines that may have done other things too."
 )
 _CREDITS = (
     "LDS is Spearman's correlation, over retrained coalitions of one size, of their members' added-up credits with their "
@@ -92,11 +93,13 @@ def _fidelity(found: Validation, of: PropertyFound, number: int) -> list[Block]:
                 Cell(named(way).partition(",")[0] + (", the study's" if way.study else "")),
                 Cell(f"{way.steps:,}"),
                 Cell(f"{way.ratio:g}"),
+                Cell("unknown" if (times := relative_work(way, of)) is None else f"{numbers.alone(times, 2)} ×"),
                 Cell("not trained" if way.seconds is None else numbers.duration(way.seconds)),
                 *(_cell(e) for e in (way.pearson, way.spearman, way.pearson_across, way.spearman_across)),
             )
         )
-    heads = ("Way", "Steps", "Ratio", "Time", "Pearson", "Spearman", "Pearson across sizes", "Spearman across sizes")
+    fidelities = ("Pearson", "Spearman", "Pearson across sizes", "Spearman across sizes")
+    heads = ("Way", "Steps", "Ratio", "Work", "Time", *fidelities)
     spread, noise = numbers.alike(of.spread, of.noise)
     unit = f" {text.plain(of.unit)}" if of.unit.strip() else ""
     noisy = "was not measured" if of.noise is None else f"is {noise}{unit}"

@@ -89,11 +89,13 @@ class Prover:
         log.info("%s: %d evaluations, %d of them in the ledger", way.name, len(plan.jobs), len(plan.cached))
         self.trained += len(plan.missing)
         self.found += len(plan.cached)
+        record = Ledger(self.store).get(ModelRecord, pruned.key)
+        macs = None if record is None else float(pruning_table(record)[-1]["macs"])
         if not plan.missing:
-            return Evaluated(plan, [plan.known[i] for i in range(len(plan.jobs))])
+            return Evaluated(plan, [plan.known[i] for i in range(len(plan.jobs))], macs)
         world = study, self.partition, self.pixels, pruned, self.statistics, self.store, self.still_ours
         with workers_for(*world) as workers:
-            return Evaluated(plan, evaluate_coalitions(study, plan, self.partition, workers, self.store))
+            return Evaluated(plan, evaluate_coalitions(study, plan, self.partition, workers, self.store), macs)
 
     def say_plan(self, ways: Sequence[Asked], cuts: bool) -> None:
         """What there is to be evaluated, what of it is in the ledger, and how long that takes, before anything is.

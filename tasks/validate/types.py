@@ -33,9 +33,11 @@ class Estimate(Found):
 class Way(Found):
     """One way of realising a coalition, held against the unpruned network retrained from scratch on the same coalitions.
 
-    steps, ratio: of fine-tuning (or retraining) and pruning. study: whether it is the study's own way. seconds: of a
-    coalition's training, median. pearson, spearman: within the one size. pearson_across, spearman_across: over all that were
-    retrained.
+    steps, ratio: of fine-tuning (or retraining) and pruning. study: whether it is the study's own way.
+    seconds: of a coalition's training, median, on machines that may have done other things too.
+    work: multiply-accumulates of a coalition's training, steps x images a batch x one forward pass of one image.
+    ahead: Pearson within the one size less that of the study's own way, on the same coalitions; None for the study's own.
+    pearson, spearman: within the one size. pearson_across, spearman_across: over all that were retrained.
     """
 
     mode: Literal["finetune", "retrain"]
@@ -47,6 +49,8 @@ class Way(Found):
     spearman: Estimate
     pearson_across: Estimate
     spearman_across: Estimate
+    work: float | None = None
+    ahead: Estimate | None = None
     points: tuple[tuple[int, float, float], ...]  # (size of the coalition, value this way, value retrained)
 
 

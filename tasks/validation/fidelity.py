@@ -13,7 +13,17 @@ from numpy.typing import ArrayLike
 
 from tasks.shapley.validate import check_coalitions, check_values
 
-from .correlation import RESAMPLES, Correlation, pearson, spearman
+from .correlation import (
+    RESAMPLES,
+    Correlation,
+    paired,
+    pearson,
+    resampled_rows,
+    rows_correlation,
+    spearman,
+    why_none,
+    with_percentiles,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,25 @@ def agreement(
     return Agreement(
         pearson(one, other, level=level), spearman(one, other, seed=seed, level=level, resamples=resamples)
     )
+
+
+def pearson_difference(
+    one: ArrayLike, other: ArrayLike, truth: ArrayLike, *, seed: int, level: float = 0.95, resamples: int = RESAMPLES
+) -> Correlation:
+    """Pearson of `one` with the truth less that of `other`, all float[m] of the same coalitions: in [-2, 2].
+
+    The interval is the percentile bootstrap over coalitions, the same drawn for both: what is hard to tell for one way is
+    mostly hard for the other too, so it is narrower than two intervals side by side. ValueError for what is not finite.
+    """
+    first, values = paired(one, truth)
+    second, _ = paired(other, truth)
+    reason = why_none(first, values) or why_none(second, values)
+    if reason:
+        return Correlation(None, None, None, len(values), reason)
+    rows = resampled_rows(len(values), resamples, seed)
+    value = float(rows_correlation(first, values) - rows_correlation(second, values))
+    drawn = rows_correlation(first[rows], values[rows]) - rows_correlation(second[rows], values[rows])
+    return with_percentiles(value, drawn, len(values), level)
 
 
 def fidelity(

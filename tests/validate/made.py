@@ -129,6 +129,8 @@ def way(
         ratio=ratio,
         study=study,
         seconds=0.075 * steps * (1 - ratio),
+        work=1e6 * steps * 32 * (1 - ratio),
+        ahead=None if study else estimate(agreement - 0.81, half, most=2),
         pearson=estimate(agreement, half),
         spearman=estimate(agreement - 0.03, half),
         pearson_across=estimate(min(agreement + 0.05, 1), half, 32),

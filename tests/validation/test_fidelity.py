@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tasks.validation.correlation import pearson, spearman
-from tasks.validation.fidelity import fidelity
+from tasks.validation.fidelity import fidelity, pearson_difference
 from tests.validation.known import numbers
 
 
@@ -69,6 +69,29 @@ def test_constant_and_short_lists_say_so():
 def test_a_perfect_correlation_has_an_interval_of_no_width():
     for found in (pearson([1, 2, 3, 4, 6], [2, 4, 6, 8, 12]), spearman([1, 2, 3, 4, 6], [1, 3, 5, 7, 8], seed=0)):
         assert (found.value, found.low, found.high) == pytest.approx((1, 1, 1))
+
+
+def test_a_difference_of_two_ways_is_told_where_their_own_intervals_overlap():
+    rng = np.random.default_rng(1)
+    truth = rng.standard_normal(24)
+    hard = rng.standard_normal(24)  # in which both ways err alike
+    better, worse = truth + 0.5 * hard, truth + 0.7 * hard
+    found, beside = pearson_difference(better, worse, truth, seed=0), (pearson(better, truth), pearson(worse, truth))
+    assert found.value == pytest.approx(beside[0].value - beside[1].value)
+    assert numbers(found)[1] > 0 and numbers(beside[0])[1] < numbers(beside[1])[2]
+    other = pearson_difference(worse, better, truth, seed=0)
+    assert numbers(other) == pytest.approx([-numbers(found)[0], -numbers(found)[2], -numbers(found)[1]])
+    assert pearson_difference(worse, np.ones(24), truth, seed=0).value is None
+
+
+def test_two_ways_of_equal_noise_differ_with_the_whole_interval_about_as_rarely_as_said():
+    rng = np.random.default_rng(2)
+    apart = 0
+    for seed in range(200):
+        truth = rng.standard_normal(24)
+        found = pearson_difference(truth + rng.standard_normal(24), truth + rng.standard_normal(24), truth, seed=seed)
+        apart += numbers(found)[1] > 0 or numbers(found)[2] < 0
+    assert apart <= 24  # 5 % of 200 are 10; a percentile bootstrap of 24 rows says too much a little too often
 
 
 def test_a_size_curve_that_agrees_across_sizes_is_not_taken_for_agreement_within_one():
