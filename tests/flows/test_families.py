@@ -5,38 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from flows.attribute import attribute
 from infra.store import Store
-from tasks.study import Study
+from tests.flows.of_family import EVALUATIONS, FAMILIES, WHO, study_of
 from tests.flows.reading import ledger, made, manifest, models, table
-from tests.small import DESIGNERS, small_study
-
-WHO = DESIGNERS[:3]
-EVALUATIONS = 8 + 2  # all coalitions, and two repeated under another seed
-FAMILIES = ["ldm", "sd-lora"]
-
-
-def study_of(family: str, data: Path, bases: Path, **sections: dict[str, Any]) -> Study:
-    of_family: dict[str, dict[str, Any]] = {
-        "ldm": {"family": "ldm", "autoencoder": str(bases / "kl"), "noise_steps": 100, "resolution": 16},
-        "sd-lora": {"family": "sd-lora", "pretrained": str(bases / "sd"), "resolution": 16, "lora_rank": 4},
-        "fourth": {"family": "tests.families.fourth:Fourth"},
-    }
-    model = of_family[family]
-    form: dict[str, Any] = {
-        "data": {"only": list(WHO)},
-        "model": {**model, "train_steps": 6},
-        "sampling": {"images": 12, "prompts": ["a flag", "a face"] if family == "sd-lora" else []},
-        "coalition": {"learning_rate": 1e-2},
-    }
-    for name, fields in sections.items():
-        form[name] = {**form.get(name, {}), **fields}
-    return small_study(data, **form)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -17,12 +17,14 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.attribute import attribute
 from infra.job_templates import CPU_POOL, GPU_POOL
 from infra.s3_server import S3Server
 from infra.store import Store
 from infra.work_pool import WorkPool
 from tasks.study import Study
 from tests.conftest import use
+from tests.flows.of_family import FAMILIES, study_of
 from tests.flows.reading import manifest, table
 from tests.orchestra import (
     POLL_SECONDS,
@@ -161,6 +163,22 @@ def test_credits_through_two_workers_and_a_bucket_are_those_of_one_process_to_th
     for column in ("members", "seed", "heldout_loss", "colourfulness", "model_key", "samples_key"):
         assert first["evaluations"][column].equals(evaluations[column])
     assert not first["evaluations"]["cached"].any() and len(evaluations) == EVALUATIONS
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_families_on_a_base_have_the_same_credits_through_workers_and_a_bucket_as_in_one_process(
+    family: str, data: Path, bases: Path, there: dict[str, str], s3_server: S3Server, store: Store, tmp_path: Path
+) -> None:
+    bucket, name = Store(s3_server.url(f"{family}/store")), f"pooled-{family}"
+    with workers(there, bucket, tmp_path):
+        sharded = {"mode": "work_pool", "shard_minutes": 1}
+        run = finish(there, begin(study_of(family, data, bases, name=name, execution=sharded)))
+    assert run.state is not None and run.state.is_completed(), run.state
+    attribute(study_of(family, data, bases, name=name))  # in the folder, here
+    assert table(bucket, name, "credits.parquet").equals(table(store, name, "credits.parquet"))
+    one, other = (table(of, name, "evaluations.parquet") for of in (store, bucket))
+    for column in ("members", "seed", "heldout_loss", "colourfulness", "model_key", "samples_key"):
+        assert other[column].equals(one[column])
 
 
 def test_both_workers_had_work_and_every_shard_reported(twice: dict[str, Any]) -> None:
