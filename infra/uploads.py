@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json
 
 from infra.digest import digest_of
 from infra.ledger import Digest
@@ -156,12 +157,14 @@ def find_uploads(store: Store, collection: str = COLLECTION) -> Uploads:
 
 
 def _believed(store: Store, folder: str, listed: dict[str, Entry]) -> Upload:
+    data = store.read(f"{folder}/{COMPLETE}", limit=LARGEST_MANIFEST)
     try:
-        upload = Upload.model_validate_json(store.read(f"{folder}/{COMPLETE}", limit=LARGEST_MANIFEST), strict=True)
+        _check_outline(data)
+        upload = Upload.model_validate_json(data, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:80]  # may hold anything, so: by repr
-        raise ValueError(f"{COMPLETE} is not the manifest of an upload: {where!r}: {first['msg']}") from error
+        raise ValueError(f"{COMPLETE} is not the manifest of an upload: {where!r}: {first['msg']}") from None
     if upload.folder != folder:
         raise ValueError(
             f"{COMPLETE} is the manifest of another upload or contributor ({upload.contributor}): {upload.folder}"
@@ -171,6 +174,32 @@ def _believed(store: Store, folder: str, listed: dict[str, Entry]) -> Upload:
         if entry is None or entry.size != file.size:
             raise ValueError(f"{file.name!r} is {'not there' if entry is None else 'of another size'}")
     return upload
+
+
+def _check_outline(data: bytes) -> None:
+    """Entries by name and number alone. Whatever a full check does not like becomes an error of its own, hundreds of bytes
+    each: of millions of strange entries that would be gigabytes, for one manifest that is refused anyway.
+
+    Raises:
+        ValueError: if it is no object, or one with strange entries or too many files.
+    """
+    try:
+        found = from_json(data, cache_strings="keys")
+    except ValueError as error:
+        raise ValueError(f"{COMPLETE} is not the manifest of an upload: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{COMPLETE} is not the manifest of an upload: it is no object")
+    for name, value in found.items():
+        if name not in Upload.model_fields or (name != "files" and not isinstance(value, str | int)):
+            raise ValueError(f"{COMPLETE} is not the manifest of an upload: its entry {name[:80]!r}")
+    files = found.get("files")
+    if not isinstance(files, list) or len(files) > MOST_FILES:
+        count = f"{len(files):,}" if isinstance(files, list) else "no list of"
+        raise ValueError(f"{COMPLETE} is not the manifest of an upload: {count} files; {MOST_FILES:,} is the most")
+    for number, file in enumerate(files):
+        if not isinstance(file, dict) or file.keys() != UploadedFile.model_fields.keys():
+            said = f"file {number} has other entries than {', '.join(UploadedFile.model_fields)}"
+            raise ValueError(f"{COMPLETE} is not the manifest of an upload: {said}")
 
 
 def main() -> int:
