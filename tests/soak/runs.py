@@ -130,13 +130,13 @@ class Lane(threading.Thread):
         self.given_up: str | None = None
         self.current: Generation | None = None  # what it is at
         self.idle = threading.Event()
-        self._runs, self._generation, self._hold, self._stop, self._deadline = runs, generation, hold, stop, deadline
+        self._runs, self._generation, self._hold, self._stopping, self._deadline = runs, generation, hold, stop, deadline
 
     def run(self) -> None:
         """One generation after the other, until told to stop."""
         number = 0
         try:
-            while not self._stop.is_set() and self.given_up is None:
+            while not self._stopping.is_set() and self.given_up is None:
                 self._finish(self._generation(number))
                 number += 1
         except Exception as error:  # the report must say it: an error of our own, or a server that never came back
