@@ -168,9 +168,9 @@ class Folder:
 
     def _full(self, error: OSError) -> DiskFull:
         return DiskFull(
-            f"the disk of the store {self.root} is full ({error.strerror}). Make room on it, or enlarge it, and start the same "
-            "command again: what was finished is kept, and nothing half-written stays. What no statement needs is listed by "
-            "`make gc`"
+            f"the disk of the store {self.root} is full ({error.strerror}). Make room on it, or enlarge it, and start the "
+            "same command again: what was finished is kept, and nothing half-written stays. What no statement needs is "
+            "listed by `make gc`"
         )
 
     def _size(self, path: str) -> int:

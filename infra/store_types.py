@@ -24,3 +24,7 @@ class StoreRefused(StoreError, PermissionError):
 
 class StoreUnavailable(StoreError, ConnectionError):
     """The store does not answer, or says that it cannot just now. It may be back in a moment."""
+
+
+class DiskFull(StoreError, OSError):
+    """No room is left on the disk of the store, or of what is made on its way there. People have to make some."""

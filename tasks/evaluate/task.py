@@ -19,9 +19,11 @@ from prefect.runtime import task_run
 from prefect.states import Completed, State
 
 from infra.ledger import Ledger, LedgerConflict
-from infra.store import Store
+from infra.patience import patiently_with_store
+from infra.store import DiskFull, Store
 from tasks.evaluate.failures import TooManyFailures, check_failures
 from tasks.evaluate.jobs import Job, Outcome, Setting
+from tasks.evaluate.memory import OutOfMemory
 from tasks.evaluate.shards.pool import ShardedPool
 from tasks.evaluate.statistics import prepare_statistics as prepare
 from tasks.evaluate.workers import Evaluates, InProcess, ProcessPool, WorkerDied, WorkerUnavailable, open_workers
@@ -39,7 +41,7 @@ BAR_STEPS = (
     200  # moves of a bar that can be seen; shards report many evaluations at once, and the API is not asked for each
 )
 BAR_SECONDS = 10.0  # a bar that has stood so long is moved however little
-RETRY_SECONDS = [1.0, 10.0, 60.0]  # before each retry, the last one for all that follow: an absent store takes its time
+RETRY_SECONDS = [1.0, 10.0, 60.0]  # before each retry, the last one for all that follow
 
 
 class Work(Protocol):
@@ -61,12 +63,14 @@ def prepare_statistics(study: Study, epoch: Epoch, store: Store) -> dict[str, st
 
 
 def _worth_retrying(task: Any, run: Any, state: State[Any]) -> bool:
-    """A dead worker or an absent store may be better next time; an error in the code will not."""
+    """A dead worker or a disk that is away may be better next time; an error in the code will not."""
     try:
         state.result()
     except (
         WorkerDied,
         WorkerUnavailable,
+        OutOfMemory,
+        MemoryError,
         LedgerConflict,
         OSError,
     ):  # a conflict: somebody else made it at the same time
@@ -84,12 +88,20 @@ def _worth_retrying(task: Any, run: Any, state: State[Any]) -> bool:
     retry_delay_seconds=RETRY_SECONDS,
 )
 def evaluate_coalition(job: Job, label: str, workers: Evaluates, store: Store) -> Outcome | State[Outcome]:
-    """Realise one coalition and score it, in a worker. After a crash the ledger is asked first."""
-    if task_run.run_count > 1:
-        known = recall([job], Ledger(store))
-        if 0 in known:
-            return Completed(name="Cached", message="found in the ledger", data=known[0])
-    return workers.evaluate(job, get_run_logger().info)
+    """Realise one coalition and score it, in a worker. After a crash the ledger is asked first. A store that is away for a
+    while is waited for, and that is no try: it would be away for all evaluations, and fail them one after another."""
+    say, again = get_run_logger().info, task_run.run_count > 1
+
+    def attempt() -> Outcome | State[Outcome]:
+        nonlocal again
+        if again:
+            known = recall([job], Ledger(store))
+            if 0 in known:
+                return Completed(name="Cached", message="found in the ledger", data=known[0])
+        again = True
+        return workers.evaluate(job, say)
+
+    return patiently_with_store(attempt, say, store.url)
 
 
 def workers_for(
@@ -127,6 +139,7 @@ def evaluate_coalitions(
         TooManyFailures: as soon as it is certain. What has begun on this machine is finished, and kept, first; shards on a
             work pool are cancelled, and what they finished is kept.
         WorkPoolError: if the work pool does not do any work.
+        DiskFull: if nothing can be stored any more.
     """
     log = get_run_logger()
     outcomes: dict[int, Outcome] = dict(plan.known)
@@ -275,9 +288,15 @@ def _check(study: Study, plan: Plan, outcomes: Mapping[int, Outcome]) -> None:
 
 
 def _outcome(job: Job, future: PrefectFuture[Any]) -> Outcome:
-    """What a task run came to; one that failed in spite of its retries is a failed evaluation with its reason."""
+    """What a task run came to; one that failed in spite of its retries is a failed evaluation with its reason.
+
+    Raises:
+        DiskFull: if nothing can be stored.
+    """
     try:
         outcome = future.result()
+    except DiskFull:  # which is no coalition's fault, and would be every other's too
+        raise
     except Exception as error:  # decided below, by the study's failure_tolerance, when all are in
         return Outcome(failures=dict.fromkeys(job.scores, f"{type(error).__name__}: {error}"))
     assert isinstance(outcome, Outcome)

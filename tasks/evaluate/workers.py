@@ -23,7 +23,9 @@ from typing import Any, Protocol
 
 import torch
 
+from infra.store_types import DiskFull, StoreUnavailable
 from tasks.evaluate.jobs import Job, Outcome, Setting
+from tasks.evaluate.memory import OutOfMemory, advice, is_out_of_memory
 from tasks.model.threads import device_of
 from tasks.study import ExecutionSpec
 
@@ -39,7 +41,7 @@ class WorkerError(RuntimeError):
 
 
 class WorkerUnavailable(WorkerError):
-    """The same, by an error of the system (a store or a disk that is away), which may be better next time."""
+    """The same, by an error of the system (a disk that is away, say), which may be better next time."""
 
 
 class Evaluates(Protocol):
@@ -95,13 +97,16 @@ class ProcessPool:
 
         Raises:
             WorkerDied: if the worker's process ended.
-            WorkerUnavailable: if something that the worker needs was not there for the moment, such as the store.
+            StoreUnavailable: if the store does not answer the worker.
+            WorkerUnavailable: if something else that the worker needs was not there for the moment.
+            DiskFull: if the store, or the folder for temporary files, has no room left.
+            OutOfMemory: if it could not get the memory that it asked for. It is replaced: what it had is free then.
             WorkerError: if the evaluation raised, or the run is ending.
         """
         place = self._free.get()
         try:
             return self._worker(place).evaluate(job, say)
-        except WorkerError:
+        except (WorkerError, DiskFull, StoreUnavailable):
             raise  # the worker told us, so it is well
         except BaseException as error:
             # Dead, or in an unknown state because we were interrupted: never used again.
@@ -202,8 +207,14 @@ class _Worker:
                     say(content)
                 elif kind == "error":
                     raise WorkerError(content)
+                elif kind == "away":
+                    raise StoreUnavailable(content)
                 elif kind == "unavailable":
                     raise WorkerUnavailable(content)
+                elif kind == "full":
+                    raise DiskFull(content)
+                elif kind == "memory":
+                    raise OutOfMemory(advice(self.index, content))
                 else:
                     assert isinstance(content, Outcome)
                     return content
@@ -257,11 +268,22 @@ def _serve(pipe: Connection, setting: Setting, index: int, parent: int) -> None:
                 evaluator = Evaluator(setting, index)
                 answer("say", f"worker {index} started on {evaluator.device} in {time.monotonic() - started:.1f} s")
             outcome = evaluator.evaluate(job, lambda text: answer("say", text))
+        except StoreUnavailable as error:
+            answer("away", str(error))
         except Exception as error:  # whatever it is, the parent decides; nothing is lost but this one coalition
-            kind = "unavailable" if isinstance(error, OSError) else "error"
-            answer(kind, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+            answer(*_told(error))
         else:
             answer("done", outcome)
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """What kind of error it was, and what the parent is told of it."""
+    if isinstance(error, DiskFull):
+        return "full", str(error)
+    if is_out_of_memory(error):
+        return "memory", f"{type(error).__name__}: {error}"
+    kind = "unavailable" if isinstance(error, OSError) else "error"
+    return kind, f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
 
 
 class _Forward(logging.Handler):

@@ -59,6 +59,16 @@ class Run:
         """Names of the steps that it has begun."""
         return self.marks.read_text().split() if self.marks.exists() else []
 
+    def reach(self, condition: Callable[[], bool] | str, seconds: float = 240) -> None:
+        """Until it has begun this step, or the condition holds.
+
+        Raises:
+            AssertionError: if it ended before.
+        """
+        reached = (lambda: condition in self.steps()) if isinstance(condition, str) else condition
+        wait_for(lambda: self.ended or reached(), seconds)
+        assert reached(), f"it ended before: {self.said()}"
+
     def wait(self, seconds: float = 240) -> int:
         """Its exit code."""
         wait_for(lambda: self.ended, seconds, f"the end of the run; it said:\n{self.said()}\nthat")
@@ -100,6 +110,11 @@ class Nursery:
             stdout=subprocess.PIPE,
             text=True,
         )
+
+    @property
+    def process(self) -> int:
+        """Number of the process that forks runs."""
+        return self._process.pid
 
     def __enter__(self) -> Nursery:
         return self

@@ -56,7 +56,7 @@ def test_of_two_runs_at_once_one_works_and_the_other_is_told_who_does(
 def test_a_dead_runs_lease_is_taken_over_at_once_on_its_machine(data: Path, nursery: Nursery, store: Store) -> None:
     study = small_study(data, data={"only": DESIGNERS[:3]}, properties={"names": ["heldout_loss"]})
     run = nursery.start(study, store.url)
-    wait_for(lambda: "train_reference" in run.steps())
+    run.reach("train_reference")
     run.kill()
     (lease,) = store.list("leases")
     assert json.loads(store.read(lease))["expires"] > time.time() + 60, "it would be stale by itself"

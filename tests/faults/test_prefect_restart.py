@@ -1,0 +1,77 @@
+"""The Prefect server is killed in the middle of a run and started again: the work goes on without it meanwhile."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from infra.store import Store
+from tests.faults.running import Nursery, wait_for
+from tests.faults.servers import (
+    PrefectServer,
+    assert_kept,
+    assert_whole,
+    begin,
+    finish,
+    finished,
+    is_free,
+    pools_on,
+    said_by,
+    workers,
+)
+from tests.faults.test_kills import trained
+from tests.orchestra import runs_of
+from tests.small import small_study
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+
+AWAY = 45.0  # seconds: more than Prefect's own client asks again for
+SLOWER = {"steps": 60}  # a second or more each: most are still to do when the server is killed
+
+
+def scores(store: Store) -> int:
+    return len(store.list("ledger/scores"))
+
+
+def away(server: PrefectServer) -> None:
+    """Kill the server, and start it again later."""
+    server.kill()
+    time.sleep(AWAY)
+    server.start()
+
+
+def test_a_run_in_processes_goes_on_without_the_server_and_ends_well(data: Path, store: Store, tmp_path: Path) -> None:
+    study = small_study(data, coalition=SLOWER, execution={"mode": "processes", "workers": 2})
+    with PrefectServer(tmp_path) as server, Nursery(server.url, tmp_path / "runs") as nursery:
+        run = nursery.start(study, store.url)
+        wait_for(lambda: scores(store) >= 6 or run.ended, what="the third evaluation")
+        assert not run.ended, run.said()
+        before = finished(store)
+        away(server)
+        assert run.wait(600) == 0, run.said()
+        (known,) = runs_of(server.environment, "attribute")
+    assert known.state is not None and known.state.is_completed(), known.state
+    assert_kept(before, store)
+    assert_whole(store, study.name)
+    names = trained(run)
+    assert len(names) == len(set(names)), "an evaluation was trained twice"
+
+
+def test_a_run_on_a_work_pool_goes_on_with_its_shards_and_ends_well(data: Path, store: Store, tmp_path: Path) -> None:
+    study = small_study(data, coalition=SLOWER, execution={"mode": "work_pool", "shard_minutes": 1})
+    with PrefectServer(tmp_path) as server, pools_on(server) as there, workers(there, store, tmp_path):
+        run = begin(study)
+        wait_for(lambda: scores(store) >= 8, 400, "the fourth evaluation")
+        before = finished(store)
+        away(server)
+        end = finish(there, run.id)
+        shards = runs_of(there, "evaluate-shard")
+        said = said_by(there, run.id)
+    assert end.state is not None and end.state.is_completed(), (end.state, said)
+    assert_kept(before, store)
+    assert_whole(store, study.name)
+    assert is_free(store, study.name)
+    assert {shard.state_name for shard in shards} == {"Completed"}, said
+    assert "the Prefect server does not answer" in said
