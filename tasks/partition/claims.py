@@ -12,7 +12,7 @@ from infra.names import LONGEST_PATH
 from tasks.partition import cells
 from tasks.partition.folder import METADATA, Folder, relative_path
 from tasks.partition.metadata import Row, find_metadata, read_rows
-from tasks.partition.names import clean, quoted, unsafe
+from tasks.partition.names import clean, looks, quoted, unsafe
 from tasks.partition.shares import LONGEST_CELL
 from tasks.partition.types import Action, Claim, Claims, DataError, Files, Problem, Shares
 from tasks.partition.uploaded import Handed, Uploaded
@@ -43,15 +43,12 @@ def read_claims(found: Folder | Uploaded, spec: DataSpec, *, prompts: bool = Fal
         claims.problems += problems
         _from_rows(rows, found, claims)
     claims.accepted.sort(key=lambda claim: claim.file_name)
-    by_spelling: dict[str, list[str]] = defaultdict(list)
+    by_look: dict[str, list[str]] = defaultdict(list)
     for name in sorted(claims.names):
-        by_spelling[" ".join(name.casefold().split())].append(name)
-    for alike in by_spelling.values():
+        by_look[looks(name)].append(name)
+    for alike in by_look.values():
         for name in alike[1:]:
-            reason = (
-                f"{name!r} differs from {alike[0]!r} by case or spaces only; both count as contributors of their own"
-            )
-            claims.problems.append(Problem(name, "similar-name", reason, "kept"))
+            claims.problems.append(Problem(name, "similar-name", _alike(alike[0], name), "kept"))
     return claims
 
 
@@ -59,6 +56,15 @@ def named(files: list[str]) -> str:
     """The first few of `files`, quoted, and how many more there are."""
     shown = ", ".join(quoted(name) for name in files[:_LISTED_NAMES])
     return shown + (f" and {len(files) - _LISTED_NAMES} more" if len(files) > _LISTED_NAMES else "")
+
+
+def _alike(first: str, name: str) -> str:
+    counted = "both count as contributors of their own"
+    if " ".join(first.casefold().split()) == " ".join(name.casefold().split()):
+        return f"{name!r} differs from {first!r} by case or spaces only; {counted}"
+    odd = [f"U+{ord(c):04X}" for c in name if c not in first][:_LISTED_NAMES]
+    said = f", but for {', '.join(odd)}" if odd else ""
+    return f"{name!r} looks like {first!r}{said}; {counted}, unless somebody passes for another"
 
 
 def _from_folders(folder: Folder, claims: Claims) -> None:

@@ -7,6 +7,7 @@ refused here, once, instead of being escaped in every place (which is done too).
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -44,6 +45,28 @@ def quoted(value: object) -> str:
     """`value` by repr, safe to print in one line, and cut: cells may hold megabytes."""
     text = repr(value[: LONGEST + 1] if isinstance(value, str) else value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def looks(name: str) -> str:
+    """What a reader takes a name for: the same for names that differ by case, spaces, characters that are drawn as nothing,
+    and letters of other scripts that are drawn alike. Two names with one look may still be two people's."""
+    drawn = "".join(c for c in unicodedata.normalize("NFKC", name) if not _UNDRAWN.match(c))
+    return " ".join(drawn.translate(_ALIKE).casefold().split())
+
+
+# Letters of Cyrillic, Greek and Latin itself that most fonts draw like these.
+_DRAWN_LIKE = {
+    "A": "\u0410\u0391", "B": "\u0412\u0392", "C": "\u0421", "E": "\u0415\u0395", "H": "\u041d\u0397",
+    "I": "\u0406\u0399", "J": "\u0408", "K": "\u041a\u039a", "M": "\u041c\u039c", "N": "\u039d", "O": "\u041e\u039f",
+    "P": "\u0420\u03a1", "S": "\u0405", "T": "\u0422\u03a4", "X": "\u0425\u03a7", "Y": "\u0423\u03a5", "Z": "\u0396",
+    "a": "\u0430\u03b1\u0251", "c": "\u0441", "d": "\u0501", "e": "\u0435", "g": "\u0261", "h": "\u04bb",
+    "i": "\u0456\u03b9\u0131", "j": "\u0458", "k": "\u03ba", "l": "\u04cf1", "o": "\u043e\u03bf0",
+    "p": "\u0440\u03c1", "q": "\u051b", "s": "\u0455", "v": "\u03bd", "w": "\u051d", "x": "\u0445", "y": "\u0443",
+}  # fmt: skip
+_ALIKE = {ord(other): letter for letter, others in _DRAWN_LIKE.items() for other in others}
+_UNDRAWN = re.compile(
+    "[\u034f\u115f\u1160\u180b-\u180f\u200c\u200d\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 def closest(name: str, known: Iterable[str]) -> list[str]:

@@ -196,6 +196,6 @@ def evaluations_parquet(data: StatementData) -> bytes:
 
 def credits_csv(data: StatementData) -> bytes:
     """The credits table for a spreadsheet: names that would be read as formulas begin with an apostrophe."""
-    frame = credits_table(data)
+    frame = credits_table(data).rename(columns=text.csv_cell)
     frame["contributor"] = [text.csv_cell(name) for name in frame["contributor"]]
     return frame.to_csv(index=False, lineterminator="\n").encode()

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from infra.store import Store
+from tasks.publish import text
 from tasks.publish.artifacts import artifact_markdown, artifact_table
 from tasks.publish.statement import statement_files
 from tasks.publish.storage import store_statement
@@ -28,7 +29,7 @@ def publish_statement(data: StatementData, store: Store, still_ours: Callable[[]
         create_table_artifact(
             artifact_table(result, data),
             key=f"credits-{data.study.name}-{_slug(result.name)}",
-            description=f"Credits for {result.name} ({result.unit}); {result.description}",
+            description=text.markdown(f"Credits for {result.name} ({result.unit}); {result.description}", 1000),
         )
     create_markdown_artifact(
         artifact_markdown(data),

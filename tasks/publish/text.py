@@ -15,8 +15,12 @@ from markupsafe import Markup
 DISPLAY_LIMIT = 40
 _JOINERS = "\u200c\u200d"  # needed to write Persian, Indic scripts and emoji
 _BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that are drawn as nothing
+_UNSEEN_MARKS = re.compile(
+    "[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)  # they choose another glyph, if any
 _MARKS_IN_A_ROW = 4  # enough for Thai, Hebrew and Vietnamese; more would paint over the lines above and below
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # the wide ones too: some spreadsheets take them for the same
+_FORMULA_CELL = re.compile(rf"'*[\s\u200c\u200d]*[{re.escape(_FORMULA)}]")
 _PUNCTUATION = re.compile(r"[!-,.-/:-@\[-`{-~]")  # ASCII punctuation but the hyphen
 
 
@@ -31,6 +35,7 @@ def visible(name: str) -> str:
             kind in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
             or char in _BLANK
             or marks > _MARKS_IN_A_ROW
+            or (_UNSEEN_MARKS.match(char) and not _chooses(name, index))
             or (kind == "Zs" and char not in " \u3000")
             or (kind == "Cf" and not (char in _JOINERS and _joins(name, index)))
             or (char == " " and (index in (0, len(name) - 1) or name[index - 1] == " "))  # a browser would eat it
@@ -46,6 +51,14 @@ def _joins(name: str, index: int) -> bool:
     before, after = name[index - 1 : index], name[index + 1 : index + 2]
     return (
         bool(before and after) and min(before, after) >= "\u0590" and before not in _JOINERS and after not in _JOINERS
+    )
+
+
+def _chooses(name: str, index: int) -> bool:
+    """Whether the mark at this place follows a symbol or an ideograph, of which it chooses a form."""
+    before = name[index - 1 : index]
+    return bool(before) and (
+        unicodedata.category(before) == "So" or "\u3400" <= before <= "\ufaff" or before > "\U0001ffff"
     )
 
 
@@ -86,9 +99,13 @@ def markdown(name: str, limit: int = DISPLAY_LIMIT) -> str:
 
 
 def csv_cell(name: str) -> str:
-    """For CSV: a name that a spreadsheet would take for a formula begins with an apostrophe."""
+    """For CSV: a name that a spreadsheet would take for a formula begins with an apostrophe.
+
+    So does one that begins like that with an apostrophe of its own: no two names become the same cell, and whoever takes the
+    first apostrophe from a cell like that has the name.
+    """
     name = storable(name)
-    return f"'{name}" if name.startswith(_FORMULA) else name
+    return f"'{name}" if _FORMULA_CELL.match(name) else name
 
 
 def storable(name: str) -> str:
