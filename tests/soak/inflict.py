@@ -43,10 +43,15 @@ class Inflictor:
     def __init__(self, world: World, runs: Runs, lanes: Sequence[Lane], hold: threading.Event) -> None:
         self.world, self.runs, self.lanes, self.hold = world, runs, lanes, hold
         self.done: list[Done] = []
-        self.killed = 0
+        self._killed: set[psutil.Process] = set()
         self._busy = threading.Lock()  # gc or an opt-out is at work
         self._stopped: set[psutil.Process] = set()
         self._threads: list[threading.Thread] = []
+
+    @property
+    def killed(self) -> int:
+        """Processes that were killed."""
+        return len(self._killed)
 
     def run(self, plan: Sequence[Fault], began: float) -> None:
         """Do all of it. began: `time.time()` of the soak's beginning."""
@@ -83,6 +88,10 @@ class Inflictor:
                 self._hang(fault, [targets[int(fault.pick * len(targets))]])
 
     def _targets(self, whom: str, aim: bool) -> list[psutil.Process]:
+        found = self._playing(whom, aim)
+        return [process for process in found if process not in self._killed]  # it takes a killed one a moment to go
+
+    def _playing(self, whom: str, aim: bool) -> list[psutil.Process]:
         if part := part_names().get(whom):
             return self.world.part(part)
         ours = {each.run for each in self.runs.tries}
@@ -101,7 +110,7 @@ class Inflictor:
         name, at = _name(process), time.time()
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-            self.killed += 1
+            self._killed.add(process)
         self._note(fault, name, at)
 
     def _hang(self, fault: Fault, processes: list[psutil.Process]) -> None:

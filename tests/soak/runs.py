@@ -130,7 +130,13 @@ class Lane(threading.Thread):
         self.given_up: str | None = None
         self.current: Generation | None = None  # what it is at
         self.idle = threading.Event()
-        self._runs, self._generation, self._hold, self._stopping, self._deadline = runs, generation, hold, stop, deadline
+        self._runs, self._generation, self._hold, self._stopping, self._deadline = (
+            runs,
+            generation,
+            hold,
+            stop,
+            deadline,
+        )
 
     def run(self) -> None:
         """One generation after the other, until told to stop."""

@@ -21,7 +21,6 @@ from tests.soak import journal
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS = 2
 RUN = "PREFECT__FLOW_RUN_ID"  # environment of a flow run's process
-DRIVING, EVALUATING = "driving", "evaluating"
 
 
 class World:
@@ -72,14 +71,15 @@ class World:
         )
 
     def runs(self) -> dict[str, psutil.Process]:
-        """Id of each flow run that has a process here."""
-        found = {}
+        """Id of each flow run that has a process here; the one that runs the flow, if it has got so far."""
+        found: dict[str, psutil.Process] = {}
         for member in self.members():
-            if member.part == WORKER and is_run(member.process):
-                try:
-                    found[member.process.environ().get(RUN, "")] = member.process
-                except psutil.Error:
-                    continue
+            try:
+                run = member.process.environ().get(RUN)
+            except psutil.Error:
+                continue
+            if run and member.part == WORKER and (run not in found or is_run(member.process)):
+                found[run] = member.process
         return found
 
     def strangers(self) -> list[str]:
