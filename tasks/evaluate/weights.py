@@ -15,7 +15,7 @@ from safetensors.torch import save as save_tensors
 from infra.digest import sha256
 from infra.ledger import Ledger, LedgerConflict, ModelRecord
 from infra.store import Store
-from tasks.families.stored import tensors_in
+from tasks.families.stored import fill, tensors_in
 from tasks.model.model import Model
 
 
@@ -29,9 +29,9 @@ def load(model: Model, digest: str, store: Store) -> None:
 
     Raises:
         FileNotFoundError: if they are not there.
-        StoreError: if they are damaged.
+        StoreError: if they are damaged, or of another model.
     """
-    model.load_weights(tensors_in(store, _key(digest), digest))
+    fill(model, tensors_in(store, _key(digest), digest), store.where(_key(digest)))
 
 
 def save(weights: bytes, store: Store) -> None:

@@ -75,6 +75,25 @@ def tensors_in(store: Store, key: str, digest: str) -> dict[str, torch.Tensor]:
         raise StoreError(f"{store.where(key)} holds no weights: {error}") from error
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether it is the machine's fault, not that of what was read: torch's own error is a RuntimeError like others."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def fill(model: Model, tensors: dict[str, torch.Tensor], where: str) -> None:
+    """Give a model weights that lay in the store at `where`.
+
+    Raises:
+        StoreError: if they are not of such a model.
+    """
+    try:
+        model.load_weights(tensors)
+    except RuntimeError as error:  # torch names every tensor that does not fit, on lines of their own
+        if out_of_memory(error):
+            raise
+        raise StoreError(f"{where} holds weights of another model: {str(error)[:500]}") from error
+
+
 def description_in(store: Store, key: str, digest: str) -> dict[str, Any]:
     """A pruned model's description, as it was recorded; whether a family can make anything of it, `Family.maker` decides.
 

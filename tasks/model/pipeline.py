@@ -61,7 +61,10 @@ def load_unet(folder: Path, name: str, *, latents: bool = False) -> tuple[UNet2D
         if kind != "UNet2DModel":
             raise PipelineError(f"{name} has a {kind}, not a UNet2DModel")
         checked_config({**config, "dropout": 0.0})
-        schedule = checked_schedule(DDPMScheduler.load_config(schedule_folder), latents=latents)
+        noise = DDPMScheduler.load_config(schedule_folder)
+        if "num_train_timesteps" not in noise:  # diffusers would take its own defaults for all that is not said
+            raise PipelineError(f"{name} has a scheduler's config without num_train_timesteps: it is no noise schedule")
+        schedule = checked_schedule(noise, latents=latents)
         unet, report = UNet2DModel.from_pretrained(
             unet_folder, use_safetensors=True, low_cpu_mem_usage=False, output_loading_info=True, dropout=0.0
         )

@@ -19,7 +19,7 @@ from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store, StoreError
 from tasks.families import Family, Maker, family_of
-from tasks.families.stored import base_is_stored, base_of, description_in, fetch_base, prepared, tensors_in
+from tasks.families.stored import base_is_stored, base_of, description_in, fetch_base, fill, prepared, tensors_in
 from tasks.families.types import base_digest
 from tasks.model.model import Loss, Model, ModelDenoiser
 from tasks.model.randomness import choose_batch, image_keys, noise_and_timesteps
@@ -138,13 +138,14 @@ class PrunedModel:
 
     weights: dict[str, torch.Tensor]
     make: Maker
+    where: str  # the weights are, for messages
 
     def model(self, with_weights: bool = True) -> Model:
         """A new model; without weights its numbers are meaningless until reset or loaded. Those that were made before are
         not used any more: they may share their large parts with it."""
         model = self.make()
         if with_weights:
-            model.load_weights(self.weights)
+            fill(model, self.weights, self.where)
         return model
 
 
@@ -168,8 +169,7 @@ def load_pruned(study: Study, key: str, store: Store) -> PrunedModel:
 
     Raises:
         FileNotFoundError: if the ledger does not know it.
-        StoreError: if a file is not what the ledger says it is.
-        ValueError: if the description is not of a network that this program makes.
+        StoreError: if a file is not what the ledger says it is, or describes no network that this program makes.
     """
     record = Ledger(store).get(ModelRecord, key)
     if record is None:
@@ -181,8 +181,11 @@ def load_pruned(study: Study, key: str, store: Store) -> PrunedModel:
     weights, shapes = pruned_files(record)
     description = description_in(store, shapes, record.files["architecture"])
     with fetch_base(base_of(description), store) as base:
-        make = family_of(study.model).maker(description, base)
-    return PrunedModel(tensors_in(store, weights, record.sha256), make)
+        try:
+            make = family_of(study.model).maker(description, base)
+        except ValueError as error:
+            raise StoreError(f"{store.where(shapes)} describes no model of this study: {error}") from error
+    return PrunedModel(tensors_in(store, weights, record.sha256), make, store.where(weights))
 
 
 def _describe(

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 
 from infra.digest import canonical_json, sha256, sha256_of_file
@@ -19,7 +18,7 @@ from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store, StoreError, scratch_folder
 from tasks.families import Family, family_of
-from tasks.families.stored import base_is_stored, base_of, fetch_base, prepared, store_base
+from tasks.families.stored import base_is_stored, base_of, fetch_base, out_of_memory, prepared, store_base
 from tasks.families.types import FamilyError
 from tasks.model.model import Model
 from tasks.model.parts import PipelineError
@@ -153,9 +152,9 @@ def load_reference(study: Study, record: ModelRecord, store: Store) -> Model:
         store.download_folder(reference_folder(record), Path(folder), record.files)
         try:
             return family_of(study.model).load(Path(folder), base)
-        except (StoreError, torch.OutOfMemoryError):
-            raise
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:  # of many libraries
+            if isinstance(error, StoreError) or out_of_memory(error):
+                raise
             where = store.where(reference_folder(record))
             raise StoreError(f"{where} holds no reference of the family '{study.model.family}': {error}") from error
 
