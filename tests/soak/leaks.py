@@ -6,10 +6,10 @@ blocks. Growth is suspected only if it is no chance *and* large enough to matter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 WARM_UP = 120.0  # seconds of a process's life that are not judged
@@ -34,7 +34,7 @@ class Growth:
 NOT_JUDGED = Growth(0.0, float("nan"), float("nan"), float("nan"), False)
 
 
-def growth(times: Sequence[float], sizes: Sequence[float]) -> Growth:
+def growth(times: ArrayLike, sizes: ArrayLike) -> Growth:
     """Whether one process grows.
 
     Args:
@@ -42,7 +42,7 @@ def growth(times: Sequence[float], sizes: Sequence[float]) -> Growth:
         sizes: in any unit, one for each.
     """
     t, size = np.asarray(times, float), np.asarray(sizes, float)
-    t, size = t[t >= WARM_UP], size[np.asarray(times, float) >= WARM_UP]
+    t, size = t[t >= WARM_UP], size[t >= WARM_UP]
     if len(t) < 2 * BLOCKS or t[-1] - t[0] < SHORTEST:
         return NOT_JUDGED
     middles = np.array([block.mean() for block in np.array_split(t, BLOCKS)])
