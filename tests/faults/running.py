@@ -154,9 +154,9 @@ class Nursery:
         self._runs.append(Run(int(answer), **files))
         return self._runs[-1]
 
-    def finish(self, study: Study, store: str, code: int = 0, **more: str) -> Run:
+    def finish(self, study: Study, store: str, *, code: int = 0, prelude: str = "", **environment: str) -> Run:
         """Run a study to its end, which is to be `code`."""
-        run = self.start(study, store, **more)
+        run = self.start(study, store, prelude, **environment)
         assert run.wait() == code, run.said()
         return run
 

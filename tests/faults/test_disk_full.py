@@ -114,5 +114,5 @@ def test_a_full_disk_of_temporary_files_is_told_from_the_stores(
     assert run.wait() == 1, run.said()
     last = run.said()[-2000:]
     assert f"DiskFull: the disk of temporary files, {disk_folder}, is full" in last and "set TMPDIR" in last
-    assert not store.list("ledger")
+    assert not store.list("ledger/models")
     on_disk.finish(study, store.url)
