@@ -21,7 +21,7 @@ from tests.soak.world import ROOT, World
 
 PATIENCE = 600.0  # seconds for which the server may be away
 LOOK = 1.0
-UNSEEN = 60.0  # seconds without a process, after which a run that is said to go on is taken for dead
+UNSEEN = 120.0  # seconds without a process, after which a run is taken for dead; a cancelled one is reported after some 75
 MOST_TRIES = 40
 AGAIN_AFTER = 3.0
 
