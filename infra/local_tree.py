@@ -38,7 +38,7 @@ class Entry:
 
 
 def tree(root: str, into: Callable[[str], bool] = lambda name: True) -> Iterator[Entry]:
-    """Everything below a folder in the order of names, a folder before what is in it; nothing is left out silently.
+    """Everything below a folder, each folder's names in order and before what is in them; nothing is left out silently.
 
     Args:
         into: whether to look into the folder of this relative name.
@@ -82,10 +82,11 @@ def read_below(root: str, name: str, most: int) -> bytes:
         NotPlain: if it is none, or has more than `most` bytes.
         OSError: as the file system raises it.
     """
-    with os.fdopen(_open_below(root, name), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise NotPlain("is a pipe, a device or a folder by now")
+    handle = _open_below(root, name)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise NotPlain("is a pipe, a device or a folder by now")
+    with os.fdopen(handle, "rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise NotPlain(f"has more than the {most:,} bytes that it had when the folder was listed")

@@ -125,7 +125,7 @@ def _digest(rgb: PIL.Image.Image) -> str:
 def _bands(image: PIL.Image.Image) -> Iterator[tuple[int, int, int, int]]:
     """Boxes of `_ROWS` rows each, from the top; fewer rows where they are very long."""
     width, height = image.size
-    rows = max(1, min(_ROWS, 2**22 // max(1, width)))
+    rows = max(1, min(_ROWS, 2**20 // max(1, width)))
     for top in range(0, height, rows):
         yield 0, top, width, min(height, top + rows)
 
