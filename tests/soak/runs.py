@@ -21,7 +21,9 @@ from tests.soak.world import ROOT, World
 
 PATIENCE = 600.0  # seconds for which the server may be away
 LOOK = 1.0
-UNSEEN = 120.0  # seconds without a process, after which a run is taken for dead; a cancelled one is reported after some 75
+UNSEEN = (
+    120.0  # seconds without a process, after which a run is taken for dead; a cancelled one is reported after some 75
+)
 MOST_TRIES = 40
 AGAIN_AFTER = 3.0
 

@@ -13,7 +13,7 @@ import psutil
 
 from infra.digest import sha256
 from infra.settings import store_url
-from infra.stack.members import WORKER, is_run
+from infra.stack.members import WORKER
 from infra.store import Store, StoreError
 from tasks.publish.storage import LATEST, MANIFEST, RUN
 from tasks.recipe import Recipe
@@ -146,7 +146,7 @@ class Watch:
             try:
                 with process.oneshot():
                     if part == WORKER:
-                        part = "flow run" if is_run(process) else _worker_name(process)
+                        part = _worker_name(process)
                     size = Size(
                         now,
                         part,
@@ -210,5 +210,6 @@ def undone(planned: dict[str, set[str]], now: dict[str, Any]) -> list[str]:
 
 
 def _worker_name(process: psutil.Process) -> str:
+    """Of a worker its own; all it has started are flow runs."""
     words = process.cmdline()
-    return words[words.index("--name") + 1] if "--name" in words else "worker's child"
+    return words[words.index("--name") + 1] if "worker" in words and "--name" in words else "flow run"
