@@ -14,8 +14,13 @@ first and looks then, likewise: if somebody who excludes it has been there since
 come and gone, it has lost. While a lease has not lapsed there is nothing to look for: whoever comes finds it living and is
 refused, so that nobody loses to a newcomer that is about to give up.
 
-Clocks of the machines that share a store should agree to within a minute: a lease is renewed every 20 s and lives 120, and
-its own holder takes it for lapsed when half of that is over.
+A lease is renewed every 20 s and lives 120, and its own holder takes it for lapsed when half of that is over.
+
+Clocks jump. On one machine leases are judged by the seconds since it booted, which do not. Machines that share a store
+have only their clocks, which should agree to within a minute. A holder whose clock is set back goes on by the time it had,
+so its lease does not look expired; one that ends says so, whatever the time. Where another machine's clock is ahead by more
+than two minutes, a run there takes over one that lives: that one finds out when it renews, or before it publishes, and
+stops. Either way one of them publishes.
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ from types import TracebackType
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.digest import canonical_json
-from infra.process import is_alive, machine, started
+from infra.process import is_alive, machine, started, uptime
 from infra.store import Store, StoreError
 
 DURATION = 120.0  # seconds after which a lease that nobody renewed is stale
@@ -53,12 +58,32 @@ class Holder(BaseModel):
     process: int = Field(gt=0, lt=2**31)
     process_started: float
     expires: float
+    expires_up: float | None = None  # the same by infra.process.uptime of its machine
+    given_back: bool = False
 
     def is_stale(self, now: float) -> bool:
-        """Expired, or held by a process of this machine that no longer exists."""
-        if now >= self.expires:
-            return True
-        return self.machine == machine() and not is_alive(self.process, self.process_started)
+        """Given back, expired, or held by a process of this machine that no longer exists."""
+        return self.given_back or self.seconds_left(now) <= 0 or (self._of_here and not self._alive)
+
+    def seconds_left(self, now: float) -> float:
+        """Until it expires: by this machine's uptime if it is of this machine, else by the clock, which says `now`."""
+        if self._of_here and self.expires_up is not None:
+            return self.expires_up - uptime()
+        return self.expires - now
+
+    def outlived(self, other: Holder) -> bool:
+        """Whether it ended later than the other, or has not ended yet."""
+        if self._of_here and other._of_here and self.expires_up is not None and other.expires_up is not None:
+            return self.expires_up >= other.expires_up
+        return self.expires >= other.expires
+
+    @property
+    def _of_here(self) -> bool:
+        return self.machine == machine()
+
+    @property
+    def _alive(self) -> bool:
+        return is_alive(self.process, self.process_started)
 
 
 class LeaseHeld(RuntimeError):
@@ -84,7 +109,8 @@ class Lease:
         self._store, self._study, self._name = store, study, holder
         self._duration, self._renewal = duration, renewal
         self._number = 0
-        self._expires = 0.0  # of the last lease of ours that we know nobody came after
+        self._ours: Holder | None = None  # the last lease of ours that we know nobody came after
+        self._time = time.time(), uptime()  # when we last asked: see _now
         self._renewing = threading.Lock()
         self._lost = ""  # why, in words
         self._done = threading.Event()
@@ -95,10 +121,10 @@ class Lease:
         if numbers:
             self._refuse_living(numbers[-1])
         self._number = (numbers[-1] if numbers else 0) + 1
-        expires = time.time() + self._duration
-        body = self._body(expires)
+        ours = self._holder(self._duration)
+        body = canonical_json(ours.model_dump())
         # A bucket may do it, lose the answer, be asked again and say no: then what is there is ours.
-        if not self._store.create(self._key(self._number), body) and self._read(self._number) != _parsed(body):
+        if not self._store.create(self._key(self._number), body) and self._read(self._number) != ours:
             raise LeaseHeld(f"study '{self._study}' was taken by another run at this very moment; try again")
         if self._superseded():
             # While we looked, others came and went, and the number we took had been used and cleared away.
@@ -107,7 +133,7 @@ class Lease:
         for old in numbers:
             self._store.delete(self._key(old))
         self._refuse_beside()
-        self._expires = expires
+        self._ours = ours
         self._thread = threading.Thread(target=self._keep, name=f"lease-{self._study}", daemon=True)
         self._thread.start()
         return self
@@ -123,7 +149,7 @@ class Lease:
 
     def _give_back(self) -> None:
         try:
-            self._store.write(self._key(self._number), self._body(time.time()))  # stale from now on
+            self._write(self._holder(0.0, given_back=True))
         except Exception:
             # It expires by itself. What ended the run, or its finished work, matters more than this.
             log.warning("the lease of study '%s' could not be given back; it will expire", self._study, exc_info=True)
@@ -144,29 +170,29 @@ class Lease:
             if self._lost:
                 return
             if not self._superseded():
-                expires = time.time() + self._duration
-                self._store.write(self._key(self._number), self._body(expires))
+                before, ours = self._ours, self._holder(self._duration)
+                self._write(ours)
                 # Asked again: whoever looked before this renewal may have found a stale lease.
                 if not self._superseded():
                     # Asked after the write: up to then others could see the old one only.
-                    if time.time() >= self._lapse():
-                        self._look_beside()
+                    if before is not None and self._lapsed(before):
+                        self._look_beside(before)
                     if not self._lost:
-                        self._expires = expires
+                        self._ours = ours
                     return
             self._lost = f"{_activity(self._study)} was taken over by another run"
 
-    def _lapse(self) -> float:
-        """From when on somebody, whose clock may be ahead of ours, could have taken our lease for stale."""
-        return self._expires - self._duration / 2
+    def _lapsed(self, ours: Holder) -> bool:
+        """Whether somebody, whose clock may be ahead of ours, could have taken our lease for stale."""
+        return ours.seconds_left(self._now()) <= self._duration / 2 or self._now() >= ours.expires - self._duration / 2
 
-    def _look_beside(self) -> None:
+    def _look_beside(self, ours: Holder) -> None:
         """Our lease had lapsed: who excludes us and was there since? By their own clock they found ours expired, so theirs
         ended later; whoever gave theirs back before had been refused because of ours."""
         for key, holder in _newest(self._store, self._excluding).items():
-            if key != self._key(self._number) and holder.expires >= self._expires:
-                ours, theirs = _activity(self._study), _activity(key.split("/")[1])
-                self._lost = f"the lease of {ours} lapsed, and meanwhile {theirs} was begun by {holder.holder}"
+            if key != self._key(self._number) and holder.outlived(ours):
+                mine, theirs = _activity(self._study), _activity(key.split("/")[1])
+                self._lost = f"the lease of {mine} lapsed, and meanwhile {theirs} was begun by {holder.holder}"
                 self._give_back()
                 return
 
@@ -191,7 +217,7 @@ class Lease:
                 if key != self._key(self._number):
                     raise _held(key.split("/")[1], holder, self._store.where(key))
         except BaseException:
-            self._store.write(self._key(self._number), self._body(time.time()))
+            self._write(self._holder(0.0, given_back=True))
             raise
 
     @property
@@ -213,16 +239,28 @@ class Lease:
     def _key(self, number: int) -> str:
         return f"leases/{self._study}/{number:08d}.json"
 
-    def _body(self, expires: float) -> bytes:
-        holder = Holder(
+    def _write(self, holder: Holder) -> None:
+        self._store.write(self._key(self._number), canonical_json(holder.model_dump()))
+
+    def _holder(self, seconds: float, *, given_back: bool = False) -> Holder:
+        """Ourselves, with a lease that lives so long."""
+        return Holder(
             holder=self._name,
             host=socket.gethostname(),
             machine=machine(),
             process=os.getpid(),
             process_started=started(),
-            expires=expires,
+            expires=self._now() + seconds,
+            expires_up=uptime() + seconds,
+            given_back=given_back,
         )
-        return canonical_json(holder.model_dump())
+
+    def _now(self) -> float:
+        """The time, but for this: a clock that is set back does not make it earlier than it was. Else our lease would look
+        expired to other machines."""
+        then, up = self._time
+        self._time = max(time.time(), then + uptime() - up), uptime()
+        return self._time[0]
 
 
 def living(store: Store, name: str | None = None) -> dict[str, Holder]:
@@ -250,10 +288,17 @@ def _activity(name: str) -> str:
 
 def _held(name: str, current: Holder, where: str) -> LeaseHeld:
     what = "the store is being tidied up" if name == HOUSEKEEPING else f"study '{name}' is being run"
-    return LeaseHeld(
+    left = max(0.0, current.seconds_left(time.time()))
+    said = (
         f"{what} by {current.holder} on {current.host} (process {current.process}); wait until it ends, or cancel it. If "
-        f"it died, its lease expires in {max(0.0, current.expires - time.time()):.0f} s ({where})."
+        f"it died, its lease expires in {left:.0f} s ({where})."
     )
+    if left > 2 * DURATION:
+        said += (
+            f" No lease lasts as long: the clock of {current.host} is or was ahead of this machine's. Once they agree, and "
+            "if no such run is going on, delete that file."
+        )
+    return LeaseHeld(said)
 
 
 def _read(store: Store, key: str) -> Holder | None:

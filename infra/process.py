@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 import uuid
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,12 @@ def machine() -> str:
     if _BOOT.exists():
         return f"{_BOOT.read_text().strip()}/{os.readlink('/proc/self/ns/pid')}"
     return f"{platform.node()}/{uuid.getnode():012x}"
+
+
+def uptime() -> float:
+    """Seconds since this machine booted, the same for all its processes; nobody can set them, as people and time servers set
+    the clock. Time in which the machine slept counts, where the system says so."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def started() -> float:

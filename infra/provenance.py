@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 PACKAGES = ("torch", "diffusers", "torch-pruning", "numpy", "scipy", "prefect", "clean-fid")
@@ -27,6 +27,10 @@ def provenance(device: str) -> dict[str, str]:
     return {**versions(), "host": platform.node(), "device": device}
 
 
-def now() -> str:
-    """The present time, ISO 8601, UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def now(after: datetime | None = None) -> str:
+    """The present time, ISO 8601, UTC, to the second; a second later than `after` if the clock says that this is still to
+    come: clocks are set back, and what is told by date must keep its order."""
+    present = datetime.now(UTC)
+    if after is not None:
+        present = max(present, after + timedelta(seconds=1))
+    return present.astimezone(UTC).isoformat(timespec="seconds")

@@ -58,7 +58,7 @@ def collect(
     return StatementData(
         study=study,
         run=run,
-        created=now(),
+        created=now(after=None if before is None else before.created),
         partition=partition,
         results=results,
         evaluations=evaluations_table(partition, plan.jobs, outcomes, archive),

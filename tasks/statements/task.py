@@ -7,6 +7,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from infra.provenance import now
 from infra.store import Store
 from tasks.partition import Partition
 from tasks.publish.history_page import FILE, history_html, history_markdown
@@ -31,6 +32,13 @@ def last_statement(study: Study, partition: Partition, store: Store) -> PastStat
     else:
         people = compare_people(before, partition)
         log.info("since the statement of %s: %s", f"{before.created:%Y-%m-%d %H:%M %Z}", people.sentence())
+        if (present := now()) < now(after=before.created):
+            log.warning(
+                "the clock of this machine (%s) is behind the study's last statement (%s): one of the two is wrong, see to "
+                "the clock. This statement will be dated a second after that one, so that they keep their order",
+                present,
+                before.created.isoformat(timespec="seconds"),
+            )
     return before
 
 

@@ -87,9 +87,9 @@ class Asleep(Lease):
         super().__enter__()
         return self
 
-    def lapse(self) -> None:
-        self._expires = time.time() - 1
-        self._store.write(self._key(self._number), self._body(self._expires))
+    def lapse(self, ago: float = 1) -> None:
+        self._ours = self._holder(-ago)
+        self._write(self._ours)
 
 
 @BOTH
@@ -137,8 +137,7 @@ def test_who_lapsed_while_nobody_came_goes_on_and_keeps_others_out(store: Store,
         with pytest.raises(LeaseHeld):
             Lease(store, other, "refused while it was good").__enter__()
         time.sleep(0.01)
-        lapsed._expires = time.time()
-        lapsed._store.write(lapsed._key(1), lapsed._body(lapsed._expires))
+        lapsed.lapse(0)
         lapsed.check()
         with pytest.raises(LeaseHeld, match="the sleeper"):
             Lease(store, other, "refused after it").__enter__()
