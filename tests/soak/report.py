@@ -110,11 +110,11 @@ def draw(watch: Watch, done: Sequence[Done], began: float, path: Path) -> None:
     moments: dict[str, dict[float, list[Size]]] = defaultdict(lambda: defaultdict(list))
     for size in watch.sizes:
         moments[size.part][(size.at - began) / 60].append(size)
+    times = sorted({time for at in moments.values() for time in at})
     for part, at in sorted(moments.items()):
-        times = sorted(at)
-        axes[0].plot(times, [sum(s.memory for s in at[t]) / MEBI for t in times], label=part)
-        axes[1].plot(times, [sum(s.handles for s in at[t]) for t in times], label=part)
-        axes[2].plot(times, [len(at[t]) for t in times], label=part)
+        axes[0].plot(times, [sum(s.memory for s in at.get(t, ())) / MEBI for t in times], label=part)
+        axes[1].plot(times, [sum(s.handles for s in at.get(t, ())) for t in times], label=part)
+        axes[2].plot(times, [len(at.get(t, ())) for t in times], label=part)
     if watch.made:
         axes[3].step([(at - began) / 60 for at, _ in watch.made], [count for _, count in watch.made], where="post")
     kinds = sorted({each.fault.kind for each in done if each.to})
