@@ -1,4 +1,5 @@
-"""`make deploy`: the work pools, their queues and limits, and all deployments of deployments/prefect.yaml.
+"""`make deploy`: the work pools, their queues and limits, all deployments of deployments/prefect.yaml, and the automation
+that marks runs of machines that are gone.
 
 Run from the repository's root, once and after every change; doing it twice changes nothing.
 """
@@ -26,6 +27,7 @@ from tasks.study import ExecutionSpec
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
+    from infra.automations import Zombies
     from infra.pools import Made
 
 FILE = Path("deployments/prefect.yaml")
@@ -90,6 +92,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError
 
+    from infra.automations import mark_zombies
     from infra.deploy import DeployError, deploy_all
     from infra.pools import make_pools
 
@@ -100,6 +103,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
             pools = make_pools(client, arguments.pools, arguments.gpus, lambda: _count_gpus(arguments.pools), settings)
             print(f"work pools are there; deploying {FILE} (some seconds)", flush=True)
             deployments = deploy_all(client, FILE, wanted, project)
+            zombies = mark_zombies(client, {name.partition("/")[0] for name in deployments})
     except DeployError as error:
         print(error, file=sys.stderr)
         return 1
@@ -107,7 +111,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
         raise ServerError(_refused(error.response.status_code, error)) from error
     except httpx.TransportError as error:
         raise ServerError(f"the Prefect API at {api_url()} stopped answering: {error!r}; run this again") from error
-    _say(pools, deployments)
+    _say(pools, deployments, zombies)
     return 0
 
 
@@ -206,7 +210,7 @@ def _refused(status: int, error: Exception) -> str:
     return f"the Prefect API at {api_url()} refused: {error}"
 
 
-def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse]) -> None:
+def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse], zombies: Zombies) -> None:
     print("\nWork pools")
     for pool in pools:
         limit = "no limit" if pool.limit is None else f"{pool.limit} at a time"
@@ -225,6 +229,13 @@ def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse]) -
         print(f"  {name:<28} {each.work_pool_name} / {each.work_queue_name}")
         for schedule in each.schedules:
             print(f"    schedule {schedule.slug}: {'on' if schedule.active else 'off; switch it on in the UI'}")
+    print(f"\nAutomation\n  {zombies.name}: {zombies.change}")
+    if not zombies.ours:
+        print("    To have this version's own, delete it in the UI (Automations) and run this again")
+    if not zombies.enabled:
+        print(
+            "    IT IS SWITCHED OFF, and stays so: runs of machines that are gone stay Running, and hold a pool's places"
+        )
     prefect = Path(sys.executable).with_name("prefect")
     command = str(prefect.relative_to(Path.cwd())) if prefect.is_relative_to(Path.cwd()) else "prefect"
     start = f"PREFECT_API_URL={shlex.quote(api_url())} {command} worker start --pool"

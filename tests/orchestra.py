@@ -158,6 +158,11 @@ class Worker:
                 command, env=dict(there), cwd=folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
 
+    @property
+    def process(self) -> psutil.Process:
+        """The worker itself; the runs that it has under way are below it."""
+        return psutil.Process(self._process.pid)
+
     def wait_until_started(self, seconds: float = 120) -> None:
         """Wait until it looks for work."""
         deadline = time.monotonic() + seconds
