@@ -130,6 +130,7 @@ class Session:
                 "processes after stack down": strangers,
                 "flow runs under way": found["under_way"],
                 "leases held": found["leases"],
+                "locks held": world.locks(),
                 "temporary files": litter,
                 "processes killed": self.inflictor.killed,
             },
@@ -157,7 +158,7 @@ class Session:
             wrong.append(f"a finished study trained {evaluations['trained in the run at rest']} models again")
         if not result["undisturbed"]["same"]:
             wrong.append(f"not the credits of an undisturbed run: {result['undisturbed']['said']}")
-        for what in ("processes after stack down", "flow runs under way", "leases held"):
+        for what in ("processes after stack down", "flow runs under way", "leases held", "locks held"):
             wrong += [f"{what}: {text}" for text in left[what]]
         if len(left["temporary files"]) > left["processes killed"]:  # one that is killed cannot remove its own
             wrong.append(f"more temporary files than processes were killed: {left['temporary files']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -95,6 +96,17 @@ class World:
             except (psutil.Error, OSError):
                 continue
         return left
+
+    def locks(self) -> list[str]:
+        """Locks of the stack's folder that somebody still holds, once it has ended. Their files stay, that is no harm."""
+        held = []
+        for path in (self.files.lock, self.files.starting):
+            with open(path, "ab") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    held.append(path.name)
+        return held
 
     def litter(self) -> list[str]:
         """What lies in the folder for temporary files."""
