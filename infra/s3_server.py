@@ -12,6 +12,7 @@ credentials.
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import secrets
 import shutil
@@ -19,6 +20,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -55,17 +57,27 @@ class S3Server:
         port: the S3 port; a free one if None. The inner ports are free ones always.
         bucket: the bucket it has, made at the first start.
         log: file its output is appended to; `s3-server.log` beside the folder if None.
+        policies: people who may do no more than a policy document says (infra.policies), by name; each has credentials of
+            its own. Without any, there is one who may do everything.
 
     Raises:
         S3ServerError: if the package is not installed (it is in the `dev` extra).
     """
 
     def __init__(
-        self, folder: Path, *, port: int | None = None, bucket: str = "credit", log: Path | None = None
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        bucket: str = "credit",
+        log: Path | None = None,
+        policies: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.folder, self.bucket = folder.absolute(), bucket
         self.log = (log or self.folder.parent / "s3-server.log").absolute()
         self.access_key, self._secret_key = f"credit-{secrets.token_hex(6)}", secrets.token_hex(24)
+        self._policies = dict(policies or {})
+        self._keys = {who: (f"credit-{secrets.token_hex(6)}", secrets.token_hex(24)) for who in self._policies}
         self._program = _program()
         self._given_port = port
         self._ports: dict[str, int] = {}
@@ -83,12 +95,16 @@ class S3Server:
         """A store's URL in the server's bucket, for CREDIT_STORE."""
         return f"s3://{self.bucket}/{prefix}".rstrip("/")
 
-    def environment(self) -> dict[str, str]:
-        """What to add to a process's environment so that the standard AWS chain finds this server and its credentials."""
+    def environment(self, who: str | None = None) -> dict[str, str]:
+        """What to add to a process's environment so that the standard AWS chain finds this server and its credentials.
+
+        who: of the people of `policies`; None for whoever may do everything.
+        """
+        access_key, secret_key = (self.access_key, self._secret_key) if who is None else self._keys[who]
         return {
             "AWS_ENDPOINT_URL_S3": self.endpoint,
-            "AWS_ACCESS_KEY_ID": self.access_key,
-            "AWS_SECRET_ACCESS_KEY": self._secret_key,
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": secret_key,
             "AWS_SESSION_TOKEN": "",  # a person's own would be sent with our key, and refused
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -117,6 +133,7 @@ class S3Server:
             str(self._program), "-logtostderr=true", "mini", f"-dir={self.folder}", f"-bucket={self.bucket}",
             f"-ip={HOST}", f"-ip.bind={HOST}", *(f"-{name}={port}" for name, port in self._ports.items()), *_QUIET,
             f"-s3.localSocket={self._sockets.name}/s3", f"-filer.localSocket={self._sockets.name}/filer",
+            *self._people(Path(self._sockets.name)),
         ]  # fmt: skip
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_", "WEED_"))}
         with open(self.log, "ab") as output:
@@ -184,6 +201,28 @@ class S3Server:
                         f"the S3 server does not answer at {endpoint} after {START_SECONDS:.0f} s ({error}); see {self.log}"
                     ) from error
             time.sleep(0.1)
+
+    def _people(self, folder: Path) -> list[str]:
+        """The option that names the file of who may do what; `folder` is ours alone, and gone when the server is."""
+        if not self._policies:
+            return []
+        everything = ["Admin", "Read", "Write", "List", "Tagging"]
+        keys: dict[str | None, tuple[str, str]] = {None: (self.access_key, self._secret_key), **self._keys}
+        content = {
+            "identities": [
+                {
+                    "name": who or "owner",
+                    "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+                    **({"actions": everything} if who is None else {"policyNames": [who]}),
+                }
+                for who, (access_key, secret_key) in keys.items()
+            ],
+            "policies": [{"name": who, "content": json.dumps(each)} for who, each in self._policies.items()],
+        }
+        path = folder / "people.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return [f"-s3.config={path}"]
 
     def _refuse_taken_ports(self) -> None:
         for port in self._ports.values():

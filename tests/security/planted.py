@@ -61,8 +61,8 @@ def bombs() -> dict[str, bytes]:
         "tensor-of-terabytes": tensors("F32", [2**40], 4),
         "tensor-of-nothing-times-much": tensors("F32", [2**62, 0], 0),
         "tensor-of-an-unknown-type": tensors("F7_E9", [1], 4),
-        "table-of-one-text-in-every-row": table(rows=2_000_000, text=1_000_000),
-        "table-of-many-rows": table(rows=20_000_000, text=1),
+        "table-of-one-text-in-every-row": table(rows=100_000, text=200_000),
+        "table-of-many-rows": table(rows=5_500_000, text=1),
     }
 
 
