@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -32,7 +34,8 @@ def last_statement(study: Study, partition: Partition, store: Store) -> PastStat
     else:
         people = compare_people(before, partition)
         log.info("since the statement of %s: %s", f"{before.created:%Y-%m-%d %H:%M %Z}", people.sentence())
-        if (present := now()) < now(after=before.created):
+        present = now()
+        if datetime.fromisoformat(present) < before.created:
             log.warning(
                 "the clock of this machine (%s) is behind the study's last statement (%s): one of the two is wrong, see to "
                 "the clock. This statement will be dated a second after that one, so that they keep their order",

@@ -13,7 +13,7 @@ from infra.store import Store
 from tests.faults.running import Nursery, Run, changed, wait_for
 from tests.faults.watching import Watch
 from tests.flows.reading import ledger, made, table
-from tests.small import EVALUATIONS, small_study
+from tests.small import DESIGNERS, EVALUATIONS, small_study
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
@@ -105,3 +105,24 @@ def test_a_run_killed_twenty_times_at_random_moments_loses_nothing_and_says_the_
         later = {name for other in runs[number + 1 :] for name in trained(other)}
         again = [name for name in trained(run) if name in later]
         assert len(again) <= at_work and set(again) <= set(trained(run)[-at_work:]), (number, again)
+
+
+def test_a_worker_killed_in_the_middle_of_a_coalition_costs_that_one_another_try_and_nothing_else(
+    data: Path, nursery: Nursery, tmp_path: Path
+) -> None:
+    study = small_study(
+        data, data={"only": DESIGNERS[:3]}, coalition={"steps": 40}, properties={"names": ["heldout_loss"]}
+    )
+    undisturbed, store = Store(str(tmp_path / "undisturbed")), Store(str(tmp_path / "store"))
+    nursery.finish(study, undisturbed.url)
+    with Watch(store, study.name):
+        run = nursery.start(changed(study, execution={"mode": "processes", "workers": 2}), store.url)
+        run.reach(lambda: len(store.list("ledger/scores")) >= 2)
+        killed = run.workers()[0]
+        killed.kill()
+        assert run.wait() == 0, run.said()
+    said = f"(process {killed.pid}) ended with code -9 in the middle of a coalition; -9 means killed, often for lack of memory"
+    assert said in run.said() and "fewer execution.workers need less" in run.said()
+    assert table(store, "small", "credits.parquet").equals(table(undisturbed, "small", "credits.parquet"))
+    assert ledger(store).keys() == ledger(undisturbed).keys()
+    assert len(trained(run)) - len(set(trained(run))) <= 1
