@@ -10,6 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 M = TypeVar("M", bound=BaseModel)
+# What PyYAML raises of its own, and what it lets through: a date of month 13, and a document of a thousand brackets.
+_NO_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+_SHOWN, _LONGEST = 50, 2_000  # errors of a file, and characters of each
 
 
 class StudyFileError(ValueError):
@@ -32,8 +35,8 @@ def load_preset(path: Path, model: type[M], changes: Sequence[str] = ()) -> M:
         raise StudyFileError(f"there is no {path}; in {path.parent} there are: {there}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise StudyFileError(f"{path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise StudyFileError(f"{path} is not YAML: {error}") from error
+    except _NO_YAML as error:
+        raise StudyFileError(f"{path} is not YAML: {_shown(error)}") from error
     if content is None:
         raise StudyFileError(f"{path} is empty; it must hold fields of a study")
     if not isinstance(content, dict):
@@ -43,7 +46,9 @@ def load_preset(path: Path, model: type[M], changes: Sequence[str] = ()) -> M:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        wrong = [f"- {'.'.join(map(str, e['loc'])) or 'study'}: {e['msg']}" for e in error.errors()]
+        found = error.errors(include_input=False)
+        wrong = [f"- {_shown('.'.join(map(str, e['loc'])) or 'study')}: {_shown(e['msg'])}" for e in found[:_SHOWN]]
+        wrong += [f"- and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         raise StudyFileError("\n".join([f"{path} does not describe a study:", *wrong])) from error
 
 
@@ -61,5 +66,11 @@ def _apply(content: dict[str, Any], change: str) -> None:
             raise StudyFileError(f"'{change}': {section} is not a section")
     try:
         here[name] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise StudyFileError(f"'{change}': the value is not YAML: {error}") from error
+    except _NO_YAML as error:
+        raise StudyFileError(f"'{change}': the value is not YAML: {_shown(error)}") from error
+
+
+def _shown(said: object) -> str:
+    """What quotes the file, line by line, without anything that a terminal would obey or nobody sees."""
+    text = "\n".join(line if line.isprintable() else repr(line)[1:-1] for line in str(said).splitlines())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import pytest
@@ -89,7 +90,7 @@ def test_a_bomb_costs_little_and_is_used_or_left_out_with_a_reason(kind: str, tm
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16", "P"])
 def test_the_largest_image_allowed_takes_about_eight_bytes_a_pixel(mode: str, tmp_path: Path) -> None:
-    options = {"transparency": 0} if mode == "P" else {}
+    options: dict[str, Any] = {"transparency": 0} if mode == "P" else {}
     data = encoded(PIL.Image.new(mode, (6000, 5000)), compress_level=1, **options)
     found = decoded(data, tmp_path)
     assert found.said == ["used", "6000 x 5000"]

@@ -42,18 +42,22 @@ def bind(path: Path) -> None:
         os.chdir(here)
 
 
+def link_to_link(path: Path, outside: Path) -> None:
+    path.with_suffix(".txt").symlink_to(outside / "secret.png")
+    path.symlink_to(path.with_suffix(".txt"))
+
+
+def link_to_pipe(path: Path, outside: Path) -> None:
+    os.mkfifo(path.with_name("q"))
+    path.symlink_to(path.with_name("q"))
+
+
 PLANTED: dict[
     str, tuple[Callable[[Path, Path], object], str]
 ] = {  # what is put in a picture's place, the problem's kind
     "link out": (lambda path, outside: path.symlink_to(outside / "secret.png"), "outside-folder"),
     "relative link out": (lambda path, outside: path.symlink_to("../outside/secret.png"), "outside-folder"),
-    "link to a link out": (
-        lambda path, outside: (
-            path.with_suffix(".txt").symlink_to(outside / "secret.png"),
-            path.symlink_to(path.with_suffix(".txt")),
-        ),
-        "outside-folder",
-    ),
+    "link to a link out": (link_to_link, "outside-folder"),
     "loop": (lambda path, outside: path.symlink_to(path), "missing-file"),
     "link to a folder": (lambda path, outside: path.symlink_to(outside), "outside-folder"),
     "link to the root": (lambda path, outside: path.symlink_to("/"), "outside-folder"),
@@ -61,10 +65,7 @@ PLANTED: dict[
     "link to the data folder": (lambda path, outside: path.symlink_to(path.parent), "outside-folder"),
     "pipe": (lambda path, outside: os.mkfifo(path), "unreadable"),
     "socket": (lambda path, outside: bind(path), "unreadable"),
-    "link to a pipe": (
-        lambda path, outside: (os.mkfifo(path.with_name("q")), path.symlink_to(path.with_name("q"))),
-        "unreadable",
-    ),
+    "link to a pipe": (link_to_pipe, "unreadable"),
 }
 
 
