@@ -207,7 +207,8 @@ class S3Server:
         if not self._policies:
             return []
         everything = ["Admin", "Read", "Write", "List", "Tagging"]
-        keys: dict[str | None, tuple[str, str]] = {None: (self.access_key, self._secret_key), **self._keys}
+        keys: dict[str | None, tuple[str, str]] = {None: (self.access_key, self._secret_key)}
+        keys.update(self._keys)
         content = {
             "identities": [
                 {

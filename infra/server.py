@@ -1,9 +1,14 @@
-"""A Prefect server of our own, where none answers: SQLite, loopback only, its state in this project's folder."""
+"""A Prefect server of our own, where none answers: SQLite, its state in this project's folder, on loopback only.
+
+Told to listen elsewhere (PREFECT_SERVER_API_HOST), it must ask for a password: whoever reaches a Prefect server without one
+can start flows with parameters of their own.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import ipaddress
 import os
 import signal
 import subprocess
@@ -19,11 +24,46 @@ from infra.settings import STATE_FOLDER
 
 HOST = "127.0.0.1"
 LOOPBACK = {HOST, "localhost", "::1"}
+AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 START_SECONDS = 120
 
 
 class ServerError(RuntimeError):
     """The Prefect server could not be reached or started."""
+
+
+def listens_on() -> str:
+    """The address that our own server listens on: loopback, unless `PREFECT_SERVER_API_HOST` says another.
+
+    Raises:
+        ServerError: if that is not loopback, and there is no password that the server would ask for.
+    """
+    given = os.environ.get("PREFECT_SERVER_API_HOST", "").strip()
+    if not given or given in LOOPBACK or _is_loopback(given):
+        return given or HOST
+    user, _, password = os.environ.get(AUTH, "").partition(":")
+    if not user or not password:
+        raise ServerError(
+            f"PREFECT_SERVER_API_HOST is {given!r}, where other machines reach the server, and it would ask no password: "
+            f"set {AUTH} to user:password (and PREFECT_API_AUTH_STRING to the same for whoever uses it), or leave "
+            "PREFECT_SERVER_API_HOST out. Put a proxy with TLS before it: the password travels in clear"
+        )
+    return given
+
+
+def _is_loopback(given: str) -> bool:
+    try:
+        return ipaddress.ip_address(given).is_loopback
+    except ValueError:
+        return False
+
+
+def _reached_at() -> str:
+    """The host under which this machine reaches its own server."""
+    host = listens_on()
+    if host in ("0.0.0.0", "::"):
+        return HOST
+    return f"[{host}]" if ":" in host else host
 
 
 def port() -> int:
@@ -36,7 +76,7 @@ def port() -> int:
 
 def api_url() -> str:
     """The API to use: `PREFECT_API_URL` if set, else the local server's."""
-    return os.environ.get("PREFECT_API_URL") or f"http://{HOST}:{port()}/api"
+    return os.environ.get("PREFECT_API_URL") or f"http://{_reached_at()}:{port()}/api"
 
 
 def ui_url() -> str:
@@ -69,11 +109,15 @@ def environment() -> dict[str, str]:
     """Environment of our server and of the flows that talk to it. Prefect keeps its files below our state folder, so a
     person's own Prefect profile is neither used nor changed; a profile of theirs is used if PREFECT_HOME is set."""
     home = os.environ.get("PREFECT_HOME") or str((STATE_FOLDER / "prefect").absolute())
+    ours = not os.environ.get("PREFECT_API_URL")
+    password = os.environ.get(AUTH, "")
+    known = {"PREFECT_API_AUTH_STRING": password} if ours and password else {}  # another server must not be told it
     return {
+        **known,
         **os.environ,
         "PREFECT_HOME": home,
         "PREFECT_API_URL": api_url(),
-        "PREFECT_SERVER_API_HOST": HOST,
+        "PREFECT_SERVER_API_HOST": listens_on() if ours else HOST,
         # The UI asks its own server; with the --port flag alone it would look for port 4200.
         "PREFECT_SERVER_API_PORT": str(port()),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
