@@ -1,7 +1,8 @@
 """Does a process grow? Memory and open files over time, without its warm-up, held against chance.
 
 Successive samples of a process depend on one another, so they are averaged in blocks, and Kendall's rank test is made of the
-blocks. Growth is suspected only if it is no chance *and* large enough to matter: any real process drifts by a little.
+blocks. Growth is suspected only if it is no chance, goes on in the later half (one step is no leak) and is large enough to
+matter: any real process drifts by a little.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from scipy import stats
 WARM_UP = 120.0  # seconds of a process's life that are not judged
 SHORTEST = 180.0  # seconds after that, without which nothing is said
 BLOCKS = 9
-LEVEL = 0.01  # probability of a false alarm where nothing grows
+LEVEL = 0.01  # probability of a false alarm where nothing grows; the later half alone is held to LATE
+LATE = 0.05
 MATTERS = 0.10  # of the median, over the time that was judged
 
 
@@ -51,5 +53,7 @@ def growth(times: ArrayLike, sizes: ArrayLike) -> Growth:
     if np.ptp(means) == 0:
         return Growth(float(t[-1] - t[0]), 0.0, 0.0, 1.0, False)
     p = float(stats.kendalltau(middles, means, alternative="greater").pvalue)
+    later = middles[BLOCKS // 2 :], means[BLOCKS // 2 :]
+    goes_on = np.ptp(later[1]) > 0 and stats.kendalltau(*later, alternative="greater").pvalue < LATE
     rise = slope * float(t[-1] - t[0]) / max(float(np.median(size)), 1.0)
-    return Growth(float(t[-1] - t[0]), 3600 * slope, rise, p, p < LEVEL and rise > MATTERS)
+    return Growth(float(t[-1] - t[0]), 3600 * slope, rise, p, bool(p < LEVEL and goes_on and rise > MATTERS))

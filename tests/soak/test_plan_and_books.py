@@ -136,6 +136,8 @@ def test_a_process_that_grows_is_suspected_and_warm_up_noise_and_short_lives_are
     assert growth(times, steady + 0.1 * times).suspected
     warming = steady + 300 * np.minimum(times, WARM_UP) / WARM_UP
     assert growth(times, warming).judged and not growth(times, warming).suspected
+    step = steady + 100 * (times > WARM_UP + 200)
+    assert growth(times, step).rise > 0 and not growth(times, step).suspected
     assert not growth(times, np.full(len(times), 7.0)).suspected
     assert growth(times, np.full(len(times), 7.0)).slope == 0
     short = times[times < WARM_UP + SHORTEST]
