@@ -181,7 +181,9 @@ def evaluate_jobs(
     bar = _Bar(f"shard-{study.name}", f"A shard of {len(jobs)} evaluations.", len(jobs), 0)
     for position, job in enumerate(jobs):
         try:
-            outcome = run.submit(job, _label(job, position, contributors), workers, store).result()
+            # Called here, not in a thread: a run that is cancelled is told by a signal, which must reach the training.
+            state = run(job, _label(job, position, contributors), workers, store, return_state=True)
+            outcome = state.result()
         except Exception as error:  # the driver decides what becomes of it
             get_run_logger().exception("evaluation %d of %d raised; the shard ends here", position + 1, len(jobs))
             return outcomes, f"{type(error).__name__}: {error}"
