@@ -127,6 +127,7 @@ def report_html(data: StatementData) -> bytes:
         count=numbers.count,
         created=numbers.moment(data.created),
         plain=text.plain,
+        attribution=text.words(data.attribution),
         colours={"above": plots.ABOVE, "below": plots.BELOW, "open": plots.OPEN},
         top=plots.TOP,
         bottom=plots.BOTTOM,

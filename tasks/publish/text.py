@@ -75,6 +75,12 @@ def plain(name: str, limit: int = DISPLAY_LIMIT) -> str:
     return shorten(visible(name), limit)
 
 
+def words(said: str) -> str:
+    """A property's unit or description, or a text of several lines: in one line, nothing unseen; '' if there is nothing."""
+    line = " ".join(said.split())
+    return visible(line) if line else ""
+
+
 def title(property_name: str) -> str:
     """A property's name as a heading: heldout_loss → heldout loss, my_module:warmth → warmth."""
     return plain(property_name.rsplit(":", 1)[-1].replace("_", " "))

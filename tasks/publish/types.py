@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tasks.publish import text
+
 if TYPE_CHECKING:
     from tasks.audit.types import ContributorAudit
     from tasks.partition import Partition
@@ -45,6 +47,11 @@ class PropertyResult:
     audit_rows: int
     reused: int = 0
     reused_with_former: int = 0
+
+    def __post_init__(self) -> None:
+        # They come from whoever wrote the property, and stand in pages, plots, tables and logs: once, instead of in each.
+        for name in ("unit", "description"):
+            object.__setattr__(self, name, text.words(getattr(self, name)))
 
 
 @dataclass(frozen=True)
