@@ -6,9 +6,11 @@ it and writes down how it ended, so that a test may kill the run and still learn
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -43,8 +45,10 @@ def main() -> None:
 def _stand_between(asked: dict[str, Any], writing: int) -> None:
     """Fork the run, say its number, wait for it, write its end down."""
     os.setsid()
+    _end_with_parent()
     process = os.fork()
     if process == 0:
+        _end_with_parent()
         os.close(writing)
         code = 70
         try:
@@ -62,6 +66,12 @@ def _stand_between(asked: dict[str, Any], writing: int) -> None:
     hidden.write_text(str(os.waitstatus_to_exitcode(status)))
     hidden.rename(asked["end"])
     os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """Let the kernel kill this process when its parent ends, so that a test which is interrupted leaves no run behind."""
+    set_parent_death_signal = 1  # prctl(2)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _run(asked: dict[str, Any]) -> int:
