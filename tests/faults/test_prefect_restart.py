@@ -28,7 +28,7 @@ from tests.small import small_study
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 AWAY = 45.0  # seconds: more than Prefect's own client asks again for
-SLOWER = {"steps": 60}  # a second or more each: most are still to do when the server is killed
+SLOWER = {"steps": 30}  # about a second each: most are still to do when the server is killed
 
 
 def scores(store: Store) -> int:

@@ -23,7 +23,7 @@ def test_a_store_that_is_gone_for_a_minute_costs_no_evaluation(
 ) -> None:
     url = own_s3_server.url("store")
     store = Store(url)
-    study = small_study(data, coalition={"steps": 60}, execution={"mode": "processes", "workers": 2})
+    study = small_study(data, coalition={"steps": 20}, execution={"mode": "processes", "workers": 2})
     run = nursery.start(study, url, **own_s3_server.environment())
     wait_for(lambda: len(store.list("ledger/scores")) >= 6 or run.ended, what="the third evaluation")
     assert not run.ended, run.said()

@@ -49,7 +49,7 @@ def test_a_store_killed_in_mid_write_has_whole_objects_only_and_the_run_goes_on(
 ) -> None:
     url = own_s3_server.url("store")
     store = Store(url)
-    study = small_study(data, coalition={"steps": 60}, execution={"mode": "processes", "workers": 2})
+    study = small_study(data, coalition={"steps": 20}, execution={"mode": "processes", "workers": 2})
     run = nursery.start(study, url, **own_s3_server.environment())
     for kill in range(1, KILLS + 1):
         done = 8 * kill
