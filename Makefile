@@ -7,7 +7,7 @@ STUDY  ?= deployments/studies/openmoji.yaml
 DATA   := data/openmoji
 MODELS := data/openmoji-models
 
-.PHONY: help setup demo demo-tiny demo-join reattribute validate-data validate validate-tiny gc opt-out history ui deploy stack stack-down demo-stack test test-servers test-browser bench bench-seeds bench-samplers bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
+.PHONY: help setup demo demo-tiny demo-join reattribute validate-data validate validate-tiny gc opt-out history ui deploy stack stack-down demo-stack test test-servers test-browser test-faults fuzz soak dependencies bench bench-seeds bench-samplers bench-estimators bench-estimators-small bench-demo-credits bench-orchestration lock clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,15 @@ test-servers: | $(VENV)/ready   ## tests that start, fill and kill servers (minu
 test-browser: | $(VENV)/ready   ## what people see, in a headless Chromium (minutes); as root on Debian, installs it
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || tests/install.sh chromium
 	$(RUN) -m pytest -m browser
+
+test-faults: | $(VENV)/ready   ## tests that kill processes, stop servers and fill file systems in the middle of real runs (minutes)
+	$(RUN) -m pytest -m faults
+
+fuzz: | $(VENV)/ready   ## hostile manifests and images from a generator: MINUTES=60
+	$(RUN) -m tests.fuzz --minutes $(or $(MINUTES),3) $(ARGS)
+
+soak: | $(VENV)/ready   ## random faults against a stack of its own; what was lost, doubled, leaked: MINUTES=60
+	$(RUN) -m tests.soak --minutes $(or $(MINUTES),10) $(ARGS)
 
 bench: $(NEEDS) | $(VENV)/ready   ## what a coalition of the demo costs, and against retraining
 	$(RUN) -m tests.bench.coalition $(STUDY)
