@@ -15,7 +15,7 @@ from tests.soak.accounting import INTERRUPTED, SIDE_BY_SIDE, TIDIED, Disturbance
 from tests.soak.faults import Fault
 from tests.soak.inflict import Inflictor
 from tests.soak.runs import Lane, Runs
-from tests.soak.studies import joining, plain
+from tests.soak.studies import STUDIES, joining, plain
 from tests.soak.watch import Watch, records, statements, undone
 from tests.soak.world import World
 
@@ -97,6 +97,10 @@ class Session:
         for each in self.runs.tries:
             runs[each.what]["started"] += 1
             runs[each.what][each.how or "never ended"] += 1
+        last = max((each.at for each in self.inflictor.done if each.to), default=self.began)
+        under_faults = [
+            t for t in self.runs.tries if t.what in STUDIES and t.how == "completed" and (t.ended or 0) <= last
+        ]
         strangers, litter = world.strangers(), world.litter()
         result: dict[str, Any] = {
             "faults": report.counted(self.inflictor.done),
@@ -112,6 +116,7 @@ class Session:
                 "changed": sorted(watch.book.changed),
                 "listed incompletely": watch.book.listed_incompletely,
                 "trainings begun": len(found["made"]),
+                "  before the last fault": sum(each.began <= last for each in found["made"]),
                 "trained again": len(again),
                 "  interrupted": why[INTERRUPTED],
                 "  side by side": why[SIDE_BY_SIDE],
@@ -119,7 +124,12 @@ class Session:
                 "  unexplained": [each.training.key[:12] for each in again if each.why is None],
                 "trained in the run at rest": found["again_trained"],
             },
-            "statements": {"whole": len(found["whole"]), "half": found["half"], "wrong": found["wrong_statements"]},
+            "statements": {
+                "published before the last fault": len(under_faults),
+                "whole": len(found["whole"]),
+                "half": found["half"],
+                "wrong": found["wrong_statements"],
+            },
             "latest": {
                 study: f"{seen.looks} looks, {seen.unanswered} unanswered, {len(seen.runs)} statements, "
                 f"{len(seen.wrong)} times not whole"
