@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import Artifact
 
+from tasks.publish import text
 from tests.flows.reading import latest, manifest
 from tests.hostile.data import ALLOWED, FILES, FORGED, PATHS, REFUSED, UNNAMED
 from tests.hostile.run.conftest import NAME, Ran
@@ -40,10 +41,10 @@ ACTIVE = {
 }
 
 
-def unseen(text: str) -> set[str]:
-    """Characters of `text` that control, hide or turn round; line feeds are the caller's matter."""
+def unseen(said: str) -> set[str]:
+    """Characters of `said` that control, hide or turn round; line feeds are the caller's matter."""
     kinds = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-    return {c for c in text if unicodedata.category(c) in kinds and c not in "\n\u200c\u200d\u2060"}
+    return {c for c in said if unicodedata.category(c) in kinds and c not in "\n\u200c\u200d\u2060"}
 
 
 def words(value: Any) -> str:
@@ -81,10 +82,9 @@ def file(ran: Ran, name: str) -> bytes:
 def test_output_and_logs_hold_no_control_characters_and_no_line_of_somebody_elses(ran: Ran) -> None:
     messages = logs()
     assert any("images are held out" in message for message in messages)
-    for text in (ran.output, *messages):
-        assert not unseen(text), unseen(text)
-        assert not any(line.strip().startswith(FORGED) for line in text.splitlines())
-        assert max(map(len, text.splitlines()), default=0) < 200_000 if text is ran.output else True
+    for said in (ran.output, *messages):
+        assert not unseen(said), unseen(said)
+        assert not any(line.strip().startswith(FORGED) for line in said.splitlines())
     assert FORGED in ran.output  # quoted, within a line
     several = [message for message in messages if "\n" in message]
     assert all(message.startswith(("credits:\n", "a run would do this:\n")) for message in several), several
@@ -98,20 +98,23 @@ def test_the_report_has_no_active_part_and_shows_everybody(ran: Ran) -> None:
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in parsed.addresses)
     assert not re.search(r"url\((?!#)", page) and "default-src 'none'" in page
     assert not unseen(page)
-    for name in ("=cmd|' C calc'!A0", "<img src=x onerror=alert(1)>", "{{7*7}}", "<script>alert(3)</script>"):
-        assert name in parsed.text, name
+    for name in (*map(text.plain, ALLOWED), "<script>alert(3)</script>"):
+        assert " ".join(name.split()) in parsed.text, name
+    assert "{{7*7}}" in page and "${7*7}" in page, "a template was filled in"
     assert "\u0301\u0302\u0303\u0304\u0301" not in page, "marks that paint over the page"
     assert "passes for another" in parsed.text and "U+0435" in parsed.text
 
 
 def test_tables_read_back_as_the_names_and_hold_no_formula(ran: Ran) -> None:
-    text = file(ran, "credits.csv").decode()
-    rows = list(csv.reader(io.StringIO(text, newline="")))
+    table = file(ran, "credits.csv").decode()
+    rows = list(csv.reader(io.StringIO(table, newline="")))
     texts = [cell for row in [rows[0], *([row[0]] for row in rows[1:])] for cell in row]
     assert not any(FORMULA.match(cell) for cell in texts)
     names = [re.sub(r"^'(?='*\s*[=+\-@\uff1d\uff0b\uff0d\uff20])", "", row[0]) for row in rows[1:]]
     assert sorted(names) == sorted(ALLOWED)
-    assert pd.read_csv(io.StringIO(text), keep_default_na=False)["contributor"].tolist() == [row[0] for row in rows[1:]]
+    assert pd.read_csv(io.StringIO(table), keep_default_na=False)["contributor"].tolist() == [
+        row[0] for row in rows[1:]
+    ]
     assert sorted(pd.read_parquet(io.BytesIO(file(ran, "credits.parquet")))["contributor"]) == sorted(ALLOWED)
     members = pd.read_parquet(io.BytesIO(file(ran, "evaluations.parquet")))["members"]
     assert {name for row in members for name in row} == set(ALLOWED)
