@@ -97,7 +97,7 @@ class Session:
         for each in self.runs.tries:
             runs[each.what]["started"] += 1
             runs[each.what][each.how or "never ended"] += 1
-        last = max((each.at for each in self.inflictor.done if each.to), default=self.began)
+        last = max((each.at for each in self._disturbances()[0]), default=self.began)  # gc may come long after it
         under_faults = [
             t for t in self.runs.tries if t.what in STUDIES and t.how == "completed" and (t.ended or 0) <= last
         ]
