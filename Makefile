@@ -103,8 +103,16 @@ test-faults: | $(VENV)/ready   ## tests that kill processes, stop servers and fi
 fuzz: | $(VENV)/ready   ## hostile manifests and images from a generator: MINUTES=60
 	$(RUN) -m tests.fuzz --minutes $(or $(MINUTES),3) $(ARGS)
 
-soak: | $(VENV)/ready   ## random faults against a stack of its own; what was lost, doubled, leaked: MINUTES=60
+soak: | $(VENV)/ready   ## random faults against a stack of its own; what was lost, doubled, leaked: MINUTES=60 ARGS="--pace 60"
 	$(RUN) -m tests.soak --minutes $(or $(MINUTES),10) $(ARGS)
+
+.venv-audit/ready:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --disable-pip-version-check pip-audit==2.10.1
+	@touch $@
+
+dependencies: .venv-audit/ready | $(VENV)/ready   ## their licences, and known vulnerabilities (needs the network; says so if nobody answers)
+	$(RUN) -m tests.dependencies --pip-audit .venv-audit/bin/pip-audit $(ARGS)
 
 bench: $(NEEDS) | $(VENV)/ready   ## what a coalition of the demo costs, and against retraining
 	$(RUN) -m tests.bench.coalition $(STUDY)
@@ -136,4 +144,4 @@ lock:            ## resolve pyproject.toml's ranges anew (needs `pip install uv`
 	  --custom-compile-command "make lock" --extra docker --extra kubernetes pyproject.toml --output-file infra/images/requirements.lock
 
 clean:           ## remove the virtual environment, the demo's data and results
-	rm -rf $(VENV) data .credit
+	rm -rf $(VENV) .venv-audit data .credit

@@ -23,7 +23,7 @@ from tests.hostile.data import ALLOWED, FILES, FORGED, PATHS, REFUSED, UNNAMED
 from tests.hostile.run.conftest import NAME, Ran
 from tests.publish.test_report import Page
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 FORMULA = re.compile(r"\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 ACTIVE = {
     "script",
