@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.lease import LeaseHeld
-from infra.server import ServerError, end_on_terminate, environment, running_server, ui_url
+from infra.server import ServerError, check_welcome, end_on_terminate, environment, running_server, ui_url
 from infra.store import StoreError
 from infra.study_file import StudyFileError
 from infra.work_pool_types import WorkPoolError
@@ -61,6 +61,7 @@ def in_own_process(module: str) -> int:
     print("looking for a Prefect API; if none answers, one is started (some seconds)", flush=True)
     with running_server() as ours:
         print(f"Prefect: {ui_url()}" + (" (started for this run)" if ours else ""), flush=True)
+        check_welcome()
         code = _run_to_its_end([sys.executable, "-m", module, *sys.argv[1:], "--inside"])
     if code == 0:
         print(f"Prefect UI: {ui_url()}" + ("  (`make ui` starts it again, with this run in it)" if ours else ""))

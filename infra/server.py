@@ -6,6 +6,7 @@ can start flows with parameters of their own.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import ipaddress
@@ -93,16 +94,44 @@ def answers(url: str) -> bool:
     """
     if not url.startswith(("http://", "https://")):
         raise ServerError(f"PREFECT_API_URL is {url!r}; it must be an address such as http://{HOST}:4200/api")
-    # No proxy can reach this machine's own loopback.
-    proxies: dict[str, str] | None = {} if urllib.parse.urlsplit(url).hostname in LOOPBACK else None
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
     try:
-        with opener.open(f"{url.rstrip('/')}/health", timeout=5) as response:
+        with _opener(url).open(f"{url.rstrip('/')}/health", timeout=5) as response:
             return bool(response.status == 200 and response.headers.get_content_type() == "application/json")
     except urllib.error.HTTPError as error:
         return error.code in (401, 403)  # it is there; the flow has the key that this look has not
     except (http.client.HTTPException, OSError, ValueError):
         return False
+
+
+def check_welcome() -> None:
+    """Find out before anything is loaded whether the API takes us in, which `answers` does not ask.
+
+    Raises:
+        ServerError: if it wants a password, or another one; says what to set.
+    """
+    known = environment()
+    password, key = known.get("PREFECT_API_AUTH_STRING"), known.get("PREFECT_API_KEY")
+    if not (password or key) and os.environ.get("PREFECT_HOME"):
+        return  # a profile of theirs may hold one; Prefect itself will say
+    request = urllib.request.Request(f"{api_url().rstrip('/')}/admin/version")
+    if password:
+        request.add_header("Authorization", f"Basic {base64.b64encode(password.encode()).decode()}")
+    elif key:
+        request.add_header("Authorization", f"Bearer {key}")
+    try:
+        with _opener(api_url()).open(request, timeout=10):
+            return
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            which = "takes another password than PREFECT_API_AUTH_STRING has" if password else "wants a password"
+            if key and not password:
+                which = "does not take PREFECT_API_KEY"
+            raise ServerError(
+                f"the Prefect API at {api_url()} {which}: set PREFECT_API_AUTH_STRING (user:password) as its server has it "
+                f"in {AUTH}"
+            ) from None
+    except (http.client.HTTPException, OSError, ValueError):
+        return  # it answered a moment ago; the flow's own client is patient, and says so
 
 
 def environment() -> dict[str, str]:
@@ -127,6 +156,12 @@ def environment() -> dict[str, str]:
             name: ",".join(filter(None, (os.environ.get(name), HOST, "localhost"))) for name in ("NO_PROXY", "no_proxy")
         },
     }
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    # No proxy can reach this machine's own loopback.
+    proxies: dict[str, str] | None = {} if urllib.parse.urlsplit(url).hostname in LOOPBACK else None
+    return urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
 
 
 def end_on_terminate() -> None:

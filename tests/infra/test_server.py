@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra import server
-from infra.server import ServerError, answers, environment, running_server
+from infra.server import ServerError, answers, check_welcome, environment, running_server
 
 
 @pytest.fixture
@@ -36,7 +36,10 @@ def serving(port: int, reply: bytes) -> Iterator[None]:
             self.request.recv(65536)
             self.request.sendall(reply)
 
-    with socketserver.ThreadingTCPServer((server.HOST, port), Same) as there:
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True  # one after another in a test
+
+    with Server((server.HOST, port), Same) as there:
         threading.Thread(target=there.serve_forever, args=(0.02,), daemon=True).start()
         yield
         there.shutdown()
@@ -76,6 +79,31 @@ def test_a_server_is_started_answers_is_used_again_and_is_gone_afterwards(port: 
 def test_only_a_prefect_api_is_taken_for_one(port: int, what: bytes, is_prefect: bool) -> None:
     with serving(port, what):
         assert answers(f"http://{server.HOST}:{port}/api") is is_prefect
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"PREFECT_API_AUTH_STRING": "somebody:wrong"}, "another password than PREFECT_API_AUTH_STRING"),
+        ({"PREFECT_API_KEY": "wrong"}, "does not take PREFECT_API_KEY"),
+        ({}, "wants a password"),
+    ],
+)
+def test_an_api_that_refuses_us_is_an_error_that_says_what_to_set_and_not_the_secret(
+    port: int, known: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_HOME")
+    for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in known.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PREFECT_API_URL", f"http://{server.HOST}:{port}/api")
+    with serving(port, reply("401 Unauthorized", "application/json", "{}")):
+        with pytest.raises(ServerError, match=f"{said}.*set PREFECT_API_AUTH_STRING") as refused:
+            check_welcome()
+        assert "wrong" not in str(refused.value)
+    with serving(port, reply("200 OK", "application/json", '"3.8.8"')):
+        check_welcome()
 
 
 def test_loopback_is_never_asked_through_a_proxy(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
