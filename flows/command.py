@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.lease import LeaseHeld
-from infra.server import ServerError, check_welcome, end_on_terminate, environment, running_server, ui_url
+from infra.server import ServerError, check_welcome, end_on_terminate, environment, refusal, running_server, ui_url
 from infra.store import StoreError
 from infra.study_file import StudyFileError
 from infra.work_pool_types import WorkPoolError
@@ -49,9 +49,24 @@ def run(command: Callable[[], int]) -> int:
     except EXPECTED as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except Exception as error:
+        if not (said := refused_by_prefect(error)):
+            raise
+        print(said, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted; start it again to go on where it was", file=sys.stderr)
         return 130
+
+
+def refused_by_prefect(error: Exception) -> str:
+    """What to tell a person whose Prefect API wants to know who asks; empty if it is another error. Prefect finds its
+    passwords in more places than we know, so this is the error that it comes back with."""
+    errors = sys.modules.get("prefect.exceptions")  # where it is not loaded, it has refused nobody
+    if errors is None or not isinstance(error, errors.PrefectHTTPStatusError):
+        return ""
+    status = error.response.status_code
+    return refusal(status, f"it answers {status}") if status in (401, 403) else ""
 
 
 def in_own_process(module: str) -> int:

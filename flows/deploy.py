@@ -18,7 +18,7 @@ import yaml
 
 from flows.command import run
 from flows.presets import preset
-from infra.server import ServerError, answers, api_url, end_on_terminate, environment, ui_url
+from infra.server import ServerError, answers, api_url, end_on_terminate, environment, refusal, ui_url
 from infra.settings import store_url
 from infra.store import Store
 from infra.study_file import StudyFileError
@@ -108,7 +108,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 1
     except PrefectHTTPStatusError as error:
-        raise ServerError(_refused(error.response.status_code, error)) from error
+        raise ServerError(refusal(error.response.status_code, str(error))) from error
     except httpx.TransportError as error:
         raise ServerError(f"the Prefect API at {api_url()} stopped answering: {error!r}; run this again") from error
     _say(pools, deployments, zombies)
@@ -129,7 +129,7 @@ def _kind_there() -> str | None:
         with get_client(sync_client=True) as client:
             return kind_of(client, GPU_POOL)
     except PrefectHTTPStatusError as error:
-        raise ServerError(_refused(error.response.status_code, error)) from error
+        raise ServerError(refusal(error.response.status_code, str(error))) from error
     except httpx.TransportError as error:
         raise ServerError(f"the Prefect API at {api_url()} stopped answering: {error!r}; run this again") from error
 
@@ -200,14 +200,6 @@ def _count_gpus(kind: str) -> int:
     from tasks.evaluate.workers import workers_of  # imports PyTorch
 
     return workers_of(ExecutionSpec())
-
-
-def _refused(status: int, error: Exception) -> str:
-    if status in (401, 403):
-        return (
-            f"the Prefect API at {api_url()} wants to know who asks: set PREFECT_API_AUTH_STRING as its server has it"
-        )
-    return f"the Prefect API at {api_url()} refused: {error}"
 
 
 def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse], zombies: Zombies) -> None:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from flows.command import refused_by_prefect
 from infra.server import ServerError, end_on_terminate, environment, running_server, ui_url
 from infra.study_file import StudyFileError, load_preset
 from tasks.study import Study
@@ -39,6 +40,11 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         pass
+    except Exception as error:
+        if not (said := refused_by_prefect(error)):
+            raise
+        print(said, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -21,6 +21,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from infra.addresses import holds_secret
 from infra.settings import STATE_FOLDER
 
 HOST = "127.0.0.1"
@@ -92,6 +93,11 @@ def answers(url: str) -> bool:
     Raises:
         ServerError: if `url` is not an address.
     """
+    if holds_secret(url):
+        raise ServerError(
+            "PREFECT_API_URL holds a password, which logs would repeat: set it without, and PREFECT_API_AUTH_STRING to "
+            "user:password"
+        )
     if not url.startswith(("http://", "https://")):
         raise ServerError(f"PREFECT_API_URL is {url!r}; it must be an address such as http://{HOST}:4200/api")
     try:
@@ -103,16 +109,26 @@ def answers(url: str) -> bool:
         return False
 
 
+def refusal(status: int, what: str) -> str:
+    """What to tell a person whom the Prefect API refused with this status; `what` it said."""
+    if status in (401, 403):
+        return (
+            f"the Prefect API at {api_url()} wants to know who asks ({what}): set PREFECT_API_AUTH_STRING to user:password, as "
+            f"its server has it in {AUTH}"
+        )
+    return f"the Prefect API at {api_url()} refused: {what}"
+
+
 def check_welcome() -> None:
     """Find out before anything is loaded whether the API takes us in, which `answers` does not ask.
 
     Raises:
-        ServerError: if it wants a password, or another one; says what to set.
+        ServerError: if it wants another password, or key, than the environment has; says what to set.
     """
     known = environment()
     password, key = known.get("PREFECT_API_AUTH_STRING"), known.get("PREFECT_API_KEY")
-    if not (password or key) and os.environ.get("PREFECT_HOME"):
-        return  # a profile of theirs may hold one; Prefect itself will say
+    if not (password or key) or known.get("PREFECT_CLIENT_CUSTOM_HEADERS"):
+        return  # Prefect has more places for settings than the environment; `flows.command` says what it then is told
     request = urllib.request.Request(f"{api_url().rstrip('/')}/admin/version")
     if password:
         request.add_header("Authorization", f"Basic {base64.b64encode(password.encode()).decode()}")
@@ -123,13 +139,12 @@ def check_welcome() -> None:
             return
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            which = "takes another password than PREFECT_API_AUTH_STRING has" if password else "wants a password"
-            if key and not password:
-                which = "does not take PREFECT_API_KEY"
-            raise ServerError(
-                f"the Prefect API at {api_url()} {which}: set PREFECT_API_AUTH_STRING (user:password) as its server has it "
-                f"in {AUTH}"
-            ) from None
+            what = (
+                "another password than PREFECT_API_AUTH_STRING has"
+                if password
+                else "another key than PREFECT_API_KEY has"
+            )
+            raise ServerError(refusal(error.code, f"it takes {what}")) from None
     except (http.client.HTTPException, OSError, ValueError):
         return  # it answered a moment ago; the flow's own client is patient, and says so
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from infra.addresses import without_secret
 from tasks.audit_spec import AuditSpec
 from tasks.epoch_spec import EpochSpec
 from tasks.estimation_spec import EstimationSpec
@@ -30,6 +31,7 @@ class DataSpec(Section):
         description="Folder or fsspec URL with the images and metadata.csv, .jsonl or .parquet; without a metadata file "
         "each sub-folder is a contributor. Or uploads:spring: what contributors handed in for the collection 'spring'.",
     )
+    _checked_url = field_validator("url")(without_secret)
     contributor_column: str = Field(
         default="contributor",
         description="Column that names an image's owner, or owners with shares: alice:0.7;bob:0.3.",

@@ -64,7 +64,7 @@ def _uploads(store: Store, name: str) -> dict[str, Entry]:
 
 def _of_coalitions(store: Store, theirs: Collection[str], everybody: Collection[str]) -> tuple[set[str], set[str]]:
     """sha256 of weights and of drawn images of the coalitions in which they are, or may be."""
-    ledger = Ledger(store)
+    ledger = Ledger(store, packs=False)  # whoever keeps house may write no copies that others would read
     records = {
         key: record
         for key, record in ledger.all(ModelRecord).items()

@@ -81,27 +81,24 @@ def test_only_a_prefect_api_is_taken_for_one(port: int, what: bytes, is_prefect:
         assert answers(f"http://{server.HOST}:{port}/api") is is_prefect
 
 
-@pytest.mark.parametrize(
-    ("known", "said"),
-    [
-        ({"PREFECT_API_AUTH_STRING": "somebody:wrong"}, "another password than PREFECT_API_AUTH_STRING"),
-        ({"PREFECT_API_KEY": "wrong"}, "does not take PREFECT_API_KEY"),
-        ({}, "wants a password"),
-    ],
-)
-def test_an_api_that_refuses_us_is_an_error_that_says_what_to_set_and_not_the_secret(
-    port: int, known: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("known", ["PREFECT_API_AUTH_STRING", "PREFECT_API_KEY"])
+def test_an_api_that_takes_another_password_is_an_error_that_says_what_to_set_and_not_the_secret(
+    port: int, known: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("PREFECT_HOME")
     for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in known.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(known, "somebody:wrong")
     monkeypatch.setenv("PREFECT_API_URL", f"http://{server.HOST}:{port}/api")
     with serving(port, reply("401 Unauthorized", "application/json", "{}")):
-        with pytest.raises(ServerError, match=f"{said}.*set PREFECT_API_AUTH_STRING") as refused:
+        with pytest.raises(ServerError, match=f"another .* than {known} has.*set PREFECT_API_AUTH_STRING") as refused:
             check_welcome()
         assert "wrong" not in str(refused.value)
+        # Passwords may also stand where only Prefect looks; then the flow is told.
+        monkeypatch.setenv("PREFECT_CLIENT_CUSTOM_HEADERS", "{}")
+        check_welcome()
+        monkeypatch.delenv("PREFECT_CLIENT_CUSTOM_HEADERS")
+        monkeypatch.delenv(known)
+        check_welcome()
     with serving(port, reply("200 OK", "application/json", '"3.8.8"')):
         check_welcome()
 

@@ -44,7 +44,7 @@ RIGHTS: dict[str, tuple[str, set[str], set[str], set[str]]] = {
     "ledger/scores/<d>.json": (f"ledger/scores/{D}.json", WPK, {"worker"}, NOBODY),
     "ledger/statistics/<d>.json": (f"ledger/statistics/{D}.json", WPK, {"worker"}, NOBODY),
     "ledger/latents/<d>.json": (f"ledger/latents/{D}.json", WPK, {"worker"}, NOBODY),
-    "packs/<kind>/<sha256>.json": (f"packs/scores/{D}.json", WPK, PK, PK),
+    "packs/<kind>/<sha256>.json": (f"packs/scores/{D}.json", WPK, {"publisher"}, {"publisher"}),
     "epochs/<study>/<n>.json": ("epochs/art/00000001.json", WPK, {"publisher"}, NOBODY),
     "data/<sha256>.safetensors": (f"data/{D}.safetensors", WPK, {"publisher"}, {"keeper"}),
     "latents/<sha256>.safetensors": (f"latents/{D}.safetensors", WPK, {"worker"}, {"keeper"}),
