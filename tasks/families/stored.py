@@ -75,9 +75,10 @@ def tensors_in(store: Store, key: str, digest: str) -> dict[str, torch.Tensor]:
         raise StoreError(f"{store.where(key)} holds no weights: {error}") from error
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether it is the machine's fault, not that of what was read: torch's own error is a RuntimeError like others."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def machines_fault(error: BaseException) -> bool:
+    """Whether memory or a card failed, and what was read is not to blame: torch says both as RuntimeErrors."""
+    of_a_card = (torch.OutOfMemoryError, *([torch.AcceleratorError] if hasattr(torch, "AcceleratorError") else []))
+    return isinstance(error, of_a_card) or "can't allocate memory" in str(error) or str(error).startswith("CUDA ")
 
 
 def fill(model: Model, tensors: dict[str, torch.Tensor], where: str) -> None:
@@ -89,7 +90,7 @@ def fill(model: Model, tensors: dict[str, torch.Tensor], where: str) -> None:
     try:
         model.load_weights(tensors)
     except RuntimeError as error:  # torch names every tensor that does not fit, on lines of their own
-        if out_of_memory(error):
+        if machines_fault(error):
             raise
         raise StoreError(f"{where} holds weights of another model: {str(error)[:500]}") from error
 

@@ -16,9 +16,9 @@ from safetensors import SafetensorError
 from infra.digest import canonical_json, sha256, sha256_of_file
 from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
-from infra.store import Store, StoreError, scratch_folder
+from infra.store import NOBODYS_FAULT, Store, StoreError, scratch_folder
 from tasks.families import Family, family_of
-from tasks.families.stored import base_is_stored, base_of, fetch_base, out_of_memory, prepared, store_base
+from tasks.families.stored import base_is_stored, base_of, fetch_base, machines_fault, prepared, store_base
 from tasks.families.types import FamilyError
 from tasks.model.model import Model
 from tasks.model.parts import PipelineError
@@ -153,7 +153,7 @@ def load_reference(study: Study, record: ModelRecord, store: Store) -> Model:
         try:
             return family_of(study.model).load(Path(folder), base)
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:  # of many libraries
-            if isinstance(error, StoreError) or out_of_memory(error):
+            if isinstance(error, StoreError) or machines_fault(error):
                 raise
             where = store.where(reference_folder(record))
             raise StoreError(f"{where} holds no reference of the family '{study.model.family}': {error}") from error
@@ -191,6 +191,8 @@ def _holds_nothing_else(prefix: str, files: dict[str, str], store: Store) -> boo
         with scratch_folder() as scratch:
             try:
                 store.read_file(key, Path(scratch) / "file", expected)
+            except NOBODYS_FAULT:  # which says nothing about what lies there
+                raise
             except StoreError:
                 return False
     return True

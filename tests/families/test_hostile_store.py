@@ -8,10 +8,11 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from infra.store import Store, StoreError
 from tasks.families import Family
-from tasks.families.stored import base_folder, fetch_base, store_base
+from tasks.families.stored import base_folder, fetch_base, fill, store_base
 from tests.families.bomb import plant
 from tests.families.building import autoencoder, edit, family_and_model
 
@@ -122,3 +123,16 @@ def test_files_planted_in_a_base_in_the_store_are_not_brought_along(bases: Path,
         assert brought is not None and {p.name for p in brought.iterdir()} == set(base.files)
         family.maker(family.describe(model), brought)
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    "fails", [RuntimeError("CUDA error: an illegal memory access was encountered"), torch.OutOfMemoryError("CUDA")]
+)
+def test_a_card_that_fails_is_not_taken_for_weights_of_another_model(fails: RuntimeError) -> None:
+    class OnABrokenCard:
+        def load_weights(self, tensors: dict[str, torch.Tensor]) -> None:
+            raise fails
+
+    with pytest.raises(type(fails)) as told:
+        fill(OnABrokenCard(), {}, "models/x")  # type: ignore[arg-type]
+    assert told.value is fails
