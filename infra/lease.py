@@ -16,11 +16,12 @@ refused, so that nobody loses to a newcomer that is about to give up.
 
 A lease is renewed every 20 s and lives 120, and its own holder takes it for lapsed when half of that is over.
 
-Clocks jump. On one machine leases are judged by the seconds since it booted, which do not. Machines that share a store
-have only their clocks, which should agree to within a minute. A holder whose clock is set back goes on by the time it had,
-so its lease does not look expired; one that ends says so, whatever the time. Where another machine's clock is ahead by more
-than two minutes, a run there takes over one that lives: that one finds out when it renews, or before it publishes, and
-stops. Either way one of them publishes.
+Clocks jump. On one machine, in whatever containers, leases are judged by the seconds since it booted, which do not, where
+the system names the boot (infra.holder). Machines that share a store have only their clocks, which should agree to within a
+minute. A holder whose clock is set back goes on by the time it had, so its lease does not look expired; one that ends says
+so, whatever the time. Where another machine's clock is ahead by more than two minutes, a run there takes over one that
+lives: that one finds out when it renews, or before it publishes, and stops. So at most one of them publishes, unless the
+take-over falls into the very moment between that last look and the publishing.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ import threading
 import time
 from types import TracebackType
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from infra.digest import canonical_json
-from infra.process import is_alive, machine, started, uptime
+from infra.holder import Holder
+from infra.process import boot, machine, started, uptime
 from infra.store import Store, StoreError
 
 DURATION = 120.0  # seconds after which a lease that nobody renewed is stale
@@ -46,44 +48,6 @@ HOUSEKEEPING = "_housekeeping"  # what is held by whoever deletes: no study may 
 _LEASE = re.compile(r"[0-9]{8}\.json")
 
 log = logging.getLogger(__name__)
-
-
-class Holder(BaseModel):
-    """Who holds a study, and until when (seconds since 1970, UTC)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    holder: str
-    host: str  # for people
-    machine: str = ""  # infra.process.machine: many machines are called "localhost"
-    process: int = Field(gt=0, lt=2**31)
-    process_started: float
-    expires: float
-    expires_up: float | None = None  # the same by infra.process.uptime of its machine
-    given_back: bool = False
-
-    def is_stale(self, now: float) -> bool:
-        """Given back, expired, or held by a process of this machine that no longer exists."""
-        return self.given_back or self.seconds_left(now) <= 0 or (self._of_here and not self._alive)
-
-    def seconds_left(self, now: float) -> float:
-        """Until it expires: by this machine's uptime if it is of this machine, else by the clock, which says `now`."""
-        if self._of_here and self.expires_up is not None:
-            return self.expires_up - uptime()
-        return self.expires - now
-
-    def outlived(self, other: Holder) -> bool:
-        """Whether it ended later than the other, or has not ended yet."""
-        if self._of_here and other._of_here and self.expires_up is not None and other.expires_up is not None:
-            return self.expires_up >= other.expires_up
-        return self.expires >= other.expires
-
-    @property
-    def _of_here(self) -> bool:
-        return self.machine == machine()
-
-    @property
-    def _alive(self) -> bool:
-        return is_alive(self.process, self.process_started)
 
 
 class LeaseHeld(RuntimeError):
@@ -251,7 +215,8 @@ class Lease:
             process=os.getpid(),
             process_started=started(),
             expires=self._now() + seconds,
-            expires_up=uptime() + seconds,
+            boot=boot(),
+            expires_up=None if boot() is None else uptime() + seconds,
             given_back=given_back,
         )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_TIME = Path("/proc/self/ns/time")
 
 
 @lru_cache(maxsize=1)
@@ -23,8 +24,18 @@ def machine() -> str:
     return f"{platform.node()}/{uuid.getnode():012x}"
 
 
+@lru_cache(maxsize=1)
+def boot() -> str | None:
+    """Names the moment from which `uptime` counts: the boot, and the time namespace where there are such. The same in all
+    containers of a machine, unless one has a time of its own. None where the system names no boot: seconds of before and
+    after one could not be told apart."""
+    if not _BOOT.exists():
+        return None
+    return f"{_BOOT.read_text().strip()}/{os.readlink(_TIME) if _TIME.is_symlink() else 'time'}"
+
+
 def uptime() -> float:
-    """Seconds since this machine booted, the same for all its processes; nobody can set them, as people and time servers set
+    """Seconds since `boot`, the same for all processes that share it. Nobody can set them, as people and time servers set
     the clock. Time in which the machine slept counts, where the system says so."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from infra.lease import HOUSEKEEPING, Holder, living
+from infra.holder import Holder
+from infra.lease import HOUSEKEEPING, living
 from infra.patience import patiently_with_store
 from infra.store import Store
 

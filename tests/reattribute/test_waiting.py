@@ -41,5 +41,5 @@ def test_who_runs_it_or_tidies_up_is_waited_for_and_named_now_and_then(store: St
 
 def test_a_lease_whose_process_is_gone_is_not_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with Lease(store, "art", "flow run x"):
-        monkeypatch.setattr("infra.lease.is_alive", lambda *_: False)
+        monkeypatch.setattr("infra.holder.is_alive", lambda *_: False)
         wait_until_free(store, "art", pytest.fail, sleep=lambda _: pytest.fail("it slept"))
