@@ -66,13 +66,18 @@ def soak(world: World, plan: tuple[faults.Fault, ...], arguments: argparse.Names
 
         session = Session(world, plan)
         session.run(FINISH)
-    finally:
+    except BaseException:
         world.down()
+        raise
+    try:
+        world.down()
+    except StackError as error:
+        session.troubles.append(f"the stack did not end: {error}")
     result = {"seed": arguments.seed, "minutes": arguments.minutes, "pace": arguments.pace, **session.result()}
     (world.report / "soak.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    session.draw(world.report / "soak.png")
     text = session.table(result)
     (world.report / "soak.txt").write_text(text + "\n", encoding="utf-8")
+    session.draw(world.report / "soak.png")
     print(f"\n{text}\n\n{world.report}: soak.json, soak.txt, soak.png", flush=True)
     if not result["wrong"] and not arguments.keep:
         world.clear()

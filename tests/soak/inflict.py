@@ -47,6 +47,8 @@ class Inflictor:
         self._busy = threading.Lock()  # gc or an opt-out is at work
         self._stopped: set[psutil.Process] = set()
         self._threads: list[threading.Thread] = []
+        self._given_up = threading.Event()
+        self.troubles: list[str] = []  # what did not end, and errors of our own
 
     @property
     def killed(self) -> int:
@@ -59,12 +61,16 @@ class Inflictor:
             time.sleep(max(0.0, began + fault.at - time.time()))
             self._inflict(fault)
 
-    def rest(self) -> None:
-        """Let everything go on that was stopped, and wait until gc and opt-outs have ended."""
+    def rest(self, seconds: float) -> None:
+        """Let everything go on that was stopped, and wait until gc and opt-outs have ended, for so long at most."""
         for process in list(self._stopped):
             self._go_on(process)
+        deadline = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                self.troubles.append(f"{thread.name} did not end within {seconds:.0f} s after the last fault")
+        self._given_up.set()
         for process in list(self._stopped):
             self._go_on(process)
 
@@ -126,7 +132,7 @@ class Inflictor:
                 self._go_on(process)
 
         timer = threading.Timer(fault.seconds, go_on)
-        timer.daemon = True
+        timer.daemon, timer.name = True, fault.kind
         timer.start()
         self._threads.append(timer)
 
@@ -164,7 +170,7 @@ class Inflictor:
 
         def start() -> None:
             second = self.runs.start("second run", generation.number, "attribute/openmoji", generation.parameters)
-            self.runs.wait(second)
+            self.runs.wait(second, until=self._given_up.is_set)
 
         self._beside(lambda _: start(), fault)
 
@@ -199,14 +205,20 @@ class Inflictor:
         done = self._note(fault, what, until=float("inf"))
         for _ in range(10):
             begun = self.runs.start(what, 0, deployment, parameters)
-            self.runs.wait(begun)
-            if begun.how == "completed":
+            self.runs.wait(begun, until=self._given_up.is_set)
+            if begun.how == "completed" or self._given_up.is_set():
                 break
             time.sleep(5)
         done.until = time.time()
 
     def _beside(self, do: Callable[[Fault], None], fault: Fault) -> None:
-        thread = threading.Thread(target=do, args=(fault,), name=fault.kind, daemon=True)
+        def told() -> None:
+            try:
+                do(fault)
+            except Exception as error:  # the report must say it
+                self.troubles.append(f"{fault.kind}: {type(error).__name__}: {error}")
+
+        thread = threading.Thread(target=told, name=fault.kind, daemon=True)
         thread.start()
         self._threads.append(thread)
 

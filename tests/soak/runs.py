@@ -80,8 +80,7 @@ class Runs:
             if unseen is not None and time.time() - unseen > UNSEEN:
                 self.believed_running += 1
                 self.world.say(f"run {begun.run} is {state.name} and has no process: declared crashed")
-                with client() as server:
-                    server.set_flow_run_state(UUID(begun.run), Crashed(message="it has no process"), force=True)
+                patiently(lambda: _declare_crashed(begun.run), _quiet, PATIENCE)
                 unseen = None
             time.sleep(LOOK)
 
@@ -183,13 +182,17 @@ class Lane(threading.Thread):
 
 
 def hand_in(world: World, contributor: str, batch: int) -> int:
-    """Hand in images as a contributor does; the exit code of that command."""
+    """Hand in images as a contributor does; the exit code of that command.
+
+    Raises:
+        subprocess.TimeoutExpired: if it did not end within PATIENCE, and was killed.
+    """
     folder = world.uploads / contributor / str(batch)
     write_images(folder, contributor, batch)
     command = [sys.executable, "-m", "infra.upload", str(folder), "--contributor", contributor]
     with open(world.folder / "uploads.log", "ab") as log:
         return subprocess.run(
-            [*command, "--collection", COLLECTION], cwd=ROOT, stdout=log, stderr=log, check=False
+            [*command, "--collection", COLLECTION], cwd=ROOT, stdout=log, stderr=log, check=False, timeout=PATIENCE
         ).returncode
 
 
@@ -198,6 +201,11 @@ def _state(run: str) -> State[Any]:
         state = server.read_flow_run(UUID(run)).state
     assert state is not None  # one that was started has one
     return state
+
+
+def _declare_crashed(run: str) -> None:
+    with client() as server:
+        server.set_flow_run_state(UUID(run), Crashed(message="it has no process"), force=True)
 
 
 def _quiet(text: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from infra.settings import store_url
 from infra.store import Store
@@ -15,9 +16,11 @@ from tests.soak.accounting import INTERRUPTED, SIDE_BY_SIDE, TIDIED, Disturbance
 from tests.soak.faults import Fault
 from tests.soak.inflict import Inflictor
 from tests.soak.runs import Lane, Runs
-from tests.soak.studies import STUDIES, joining, plain
+from tests.soak.studies import PLAIN, STUDIES, joining, plain
 from tests.soak.watch import Watch, records, statements, undone
 from tests.soak.world import World
+
+T = TypeVar("T")
 
 
 class Session:
@@ -35,6 +38,7 @@ class Session:
         self.inflictor = Inflictor(world, self.runs, self.lanes, self._hold)
         self.began = time.time()
         self.found: dict[str, Any] = {}
+        self.troubles: list[str] = []  # what could not be looked at, and why
 
     def run(self, finish: float) -> None:
         """Soak. finish: seconds after the last fault, within which each study must have its statement."""
@@ -44,42 +48,61 @@ class Session:
             lane.start()
         self.began = time.time()
         try:
-            self.inflictor.run(self.plan, self.began)
+            self._checked("the faults", lambda: self.inflictor.run(self.plan, self.began), None)
         finally:
             self._stop.set()
             self._deadline = time.time() + finish
-            self.inflictor.rest()
+            self.inflictor.rest(finish)
         world.say("no more faults; waiting for what is under way")
         for lane in self.lanes:
             lane.join(finish + 60)
         self._check_at_rest()
 
+    def _checked(self, what: str, look: Callable[[], T], otherwise: T) -> T:
+        """What a look finds; if it fails, the report says so, for that is when a report is wanted most."""
+        try:
+            return look()
+        except Exception as error:
+            self.troubles.append(f"{what}: {type(error).__name__}: {error}")
+            return otherwise
+
     def _check_at_rest(self) -> None:
         world, store = self.world, Store(store_url())
-        left = settle.wait_for_rest()
-        world.say("everything rests; one study is run again, and once more by itself")
+        none: list[str] = []
+        unread: dict[str, str] | None = None
+        left = self._checked("flow runs under way", settle.wait_for_rest, none)
         number = settle.most_disturbed(self.runs.tries)
-        generation = settle.generation_of(world, number)
-        self.found["again"] = said, again = self._again(generation)
+        said: str | None = f"{PLAIN} has no statement"
+        again, same = 0, (False, f"not compared: {PLAIN} has no statement")
         made = trainings(journal.read(world.journal))
-        same = (False, "not compared: the study had no statement") if said else settle.compare(world, generation)
+        if number is not None:
+            world.say("everything rests; one study is run again, and once more by itself")
+            generation = settle.generation_of(world, number)
+            failed: tuple[str | None, int] = "it could not be looked at", 0
+            said, again = self._checked("the run at rest", lambda: self._again(generation), failed)
+            made = trainings(journal.read(world.journal))
+            same = False, "not compared: the study had no statement at rest"
+            if said is None:
+                same = self._checked(
+                    "the comparison", lambda: settle.compare(world, generation), (False, "not compared")
+                )
         self.watch.stop()
-        self.watch.look_at_ledger()
-        now = records(store)
-        whole, half, wrong = statements(store)
+        self._checked("the ledger", self.watch.look_at_ledger, None)
+        now = self._checked("the ledger", lambda: records(store), unread)
+        whole, half, wrong = self._checked("statements", lambda: statements(store), (none, none, none))
         self.found |= {
             "generation": number,
+            "again": (said, again),
             "same": same,
             "under_way": left,
-            "leases": settle.leases(store),
-            "lost": sorted(self.watch.book.lost(now)),
-            "undone": undone(self.watch.planned, now),
-            "now": now,
+            "leases": self._checked("leases", lambda: settle.leases(store), none),
+            "lost": [] if now is None else sorted(self.watch.book.lost(now)),  # what could not be read is in troubles
+            "undone": undone(self.watch.planned, now or {}),
+            "now": now or {},
             "whole": whole,
             "half": half,
             "wrong_statements": wrong,
             "made": made,
-            "again_trained": again,
         }
 
     def _again(self, generation: Any) -> tuple[str | None, int]:
@@ -122,7 +145,7 @@ class Session:
                 "  side by side": why[SIDE_BY_SIDE],
                 "  tidied up": why[TIDIED],
                 "  unexplained": [each.training.key[:12] for each in again if each.why is None],
-                "trained in the run at rest": found["again_trained"],
+                "trained in the run at rest": found["again"][1],
             },
             "statements": {
                 "published before the last fault": len(under_faults),
@@ -172,7 +195,7 @@ class Session:
             wrong += [f"{what}: {text}" for text in left[what]]
         if len(left["temporary files"]) > left["processes killed"]:  # one that is killed cannot remove its own
             wrong.append(f"more temporary files than processes were killed: {left['temporary files']}")
-        wrong += self.watch.troubles
+        wrong += [*self.watch.troubles, *self.inflictor.troubles, *self.troubles]
         return wrong
 
     def _disturbances(self) -> tuple[list[Disturbance], list[Disturbance]]:

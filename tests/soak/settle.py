@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 from prefect.client.schemas.filters import FlowRunFilter
 
@@ -40,12 +43,13 @@ def leases(store: Store) -> list[str]:
     return [f"{key}: {holder.holder}" for key, holder in living(store).items()]
 
 
-def most_disturbed(tries: Sequence[Try]) -> int:
-    """The generation of soak-plain that took most runs, of those that have a statement; the first of equals."""
+def most_disturbed(tries: Sequence[Try]) -> int | None:
+    """The generation of soak-plain that took most runs, of those that have a statement; the first of equals. None if there
+    is no statement."""
     of_it = [each for each in tries if each.what == PLAIN]
     finished = {each.generation for each in of_it if each.how == "completed"}
     runs = Counter(each.generation for each in of_it if each.generation in finished)
-    return max(sorted(runs), key=lambda number: runs[number])
+    return max(sorted(runs), key=lambda number: runs[number], default=None)
 
 
 def run_again(runs: Runs, generation: Generation) -> str | None:
@@ -69,17 +73,35 @@ def compare(world: World, generation: Generation) -> tuple[bool, str]:
     preset = world.folder / "undisturbed.yaml"
     preset.write_text(yaml.safe_dump(generation.study.model_dump(mode="json"), allow_unicode=True), encoding="utf-8")
     command = [sys.executable, "-m", "flows.run", str(preset), "--set", "execution.mode=inline"]
-    with open(world.folder / "undisturbed.log", "wb") as log:
-        environment = {**os.environ, "CREDIT_STORE": str(other)}
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, stdout=log, stderr=log, timeout=UNDISTURBED, check=False
-        )
-    if done.returncode:
-        return False, f"the undisturbed run ended with code {done.returncode}; see {world.folder / 'undisturbed.log'}"
+    log = world.folder / "undisturbed.log"
+    code = run_for(command, {**os.environ, "CREDIT_STORE": str(other)}, log, UNDISTURBED)
+    if code is None:
+        return False, f"the undisturbed run did not end within {UNDISTURBED:.0f} s and was killed; see {log}"
+    if code:
+        return False, f"the undisturbed run ended with code {code}; see {log}"
     try:
         return True, check_same(Store(store_url()), PLAIN, Store(str(other)), PLAIN)
     except AssertionError as error:
         return False, f"generation {generation.number}: {error}"
+
+
+def run_for(command: Sequence[str], environment: Mapping[str, str], log: Path, seconds: float) -> int | None:
+    """The exit code of a command; None if it did not end in time and was killed, with all that it had started, in whatever
+    sessions."""
+    with open(log, "ab") as file:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if process.poll() is None:
+            family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+            for each in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()
+            process.wait()
+            psutil.wait_procs(family, timeout=30)
 
 
 def generation_of(world: World, number: int) -> Generation:
