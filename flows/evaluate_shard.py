@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import flow
 from prefect.runtime import flow_run
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from infra.settings import store_url
 from tasks.evaluate.shards.worker import evaluate, on_a_card, open_shard, same_store
 from tasks.evaluate.task import evaluate_jobs
 
-ONE_AT_A_TIME: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=1)
-
 
 @flow(
     name="evaluate-shard",
     description="Sent by `attribute`: evaluates some coalitions on one card, one after another.",
-    task_runner=ONE_AT_A_TIME,
     persist_result=False,
 )
 def evaluate_shard(study: str, store: str, setting: str, shard: str) -> None:

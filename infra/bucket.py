@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError
 from fsspec.callbacks import Callback
 
 from infra.bucket_errors import broken_off, codes, explained
-from infra.store_types import Entry, StoreError, StoreRefused
+from infra.store_types import Entry, StoreError, StoreRefused, no_room_to_fetch
 
 S3 = {"s3", "s3a"}
 CONNECT_SECONDS = 10  # an address where nothing answers, times the five attempts that AWS's clients make
@@ -171,7 +171,7 @@ class Bucket:
 
         Raises:
             FileNotFoundError: if there is none.
-            StoreError: if it has more than `most` bytes; they are not fetched.
+            DiskFull: if it has more than `most` bytes, which is what the target's disk has room for; they are not fetched.
         """
         room = _Room(most, self.where(path), target)
         with self._explained():
@@ -244,9 +244,7 @@ class _Room(Callback):
     def set_size(self, size: int | None) -> None:
         if size is not None and size > self._most:
             self._target.unlink(missing_ok=True)
-            raise StoreError(
-                f"{self._where} is too large: {size:,} bytes, and there is room for {self._most:,} at {self._target.parent}"
-            )
+            raise no_room_to_fetch(self._where, size, self._most, str(self._target.parent))
         super().set_size(size)
 
 

@@ -20,12 +20,11 @@ from typing import BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 
-from infra.store_types import DiskFull, Entry, StoreError, StoreUnavailable
+from infra.store_types import FULL, DiskFull, Entry, StoreError, StoreUnavailable, no_room_to_fetch
 
 _SUFFIX = ".part"
 _OURS = re.compile(r"\.[0-9a-f]{32}\.part")  # exactly what _hidden_copy gives
 _LITTER_SECONDS = 24 * 3600.0  # no write takes as long: a hidden copy this old belongs to a dead process
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}
 
 
@@ -129,11 +128,12 @@ class Folder:
 
         Raises:
             FileNotFoundError: if there is none.
-            StoreError: if it has more than `most` bytes, or is not a plain file.
+            DiskFull: if it has more than `most` bytes, which is what the target's disk has room for.
+            StoreError: if it is not a plain file.
         """
         size = self._size(path)
         if size > most:
-            raise StoreError(f"{path} is too large: {size:,} bytes, and there is room for {most:,} at {target.parent}")
+            raise no_room_to_fetch(path, size, most, str(target.parent))
         shutil.copyfile(path, target)
 
     def remove_litter(self) -> None:
@@ -160,7 +160,7 @@ class Folder:
                 os.fsync(file.fileno())
             yield copy
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 raise self._full(error) from error
             raise
         finally:

@@ -31,7 +31,6 @@ A folder's way of keeping them is infra.local_files, a bucket's is infra.bucket.
 from __future__ import annotations
 
 import contextlib
-import errno
 import re
 import shutil
 import tempfile
@@ -47,9 +46,18 @@ from safetensors import SafetensorError
 from infra.bucket import Bucket
 from infra.digest import canonical_json, sha256, sha256_of_file
 from infra.local_files import Folder
-from infra.store_types import DiskFull, Entry, StoreError, StoreRefused, StoreUnavailable
+from infra.store_types import NOBODYS_FAULT, DiskFull, Entry, StoreError, StoreRefused, StoreUnavailable, is_full
 
-__all__ = ["DiskFull", "Entry", "Store", "StoreError", "StoreRefused", "StoreUnavailable", "scratch_folder"]
+__all__ = [
+    "NOBODYS_FAULT",
+    "DiskFull",
+    "Entry",
+    "Store",
+    "StoreError",
+    "StoreRefused",
+    "StoreUnavailable",
+    "scratch_folder",
+]
 
 LAYOUT = 1  # of the keys below a store; another one is not understood
 SMALL = 16 * 2**20  # bytes that may be asked for without first asking how many there are
@@ -156,8 +164,8 @@ class Store:
 
         Raises:
             FileNotFoundError: if there are none.
-            StoreError: if they do not have the digest they were recorded with, or are more than the target's disk has room
-                for; then there is no file.
+            StoreError: if they do not have the digest they were recorded with; then there is no file.
+            DiskFull: if they are more than the target's disk has room for; then there is none either.
         """
         path = self._path(key)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -243,8 +251,7 @@ def scratch_folder() -> Iterator[str]:
     except StoreError:
         raise  # of the store, which was written to meanwhile
     except (OSError, SafetensorError) as error:
-        # safetensors says in its own words what the system told it.
-        if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT) and "StorageFull" not in str(error):
+        if not is_full(error):
             raise
         raise DiskFull(
             f"the disk of temporary files, {tempfile.gettempdir()}, is full ({error}). Make room on it, or set TMPDIR to a "

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from dataclasses import dataclass
+
+FULL = frozenset(
+    {errno.ENOSPC, errno.EDQUOT}
+)  # what the system says when a disk, or somebody's part of it, has no room
 
 
 @dataclass(frozen=True)
@@ -28,3 +34,29 @@ class StoreUnavailable(StoreError, ConnectionError):
 
 class DiskFull(StoreError, OSError):
     """No room is left on the disk of the store, or of what is made on its way there. People have to make some."""
+
+
+# No object and no evaluation is at fault: it would be the same for every other one, so nothing goes on before it is mended.
+NOBODYS_FAULT = (DiskFull, StoreRefused, StoreUnavailable)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the system said that a disk has no room left; safetensors says it in its own words."""
+    return getattr(error, "errno", None) in FULL or "StorageFull" in str(error)
+
+
+def full_besides_the_store(error: BaseException) -> DiskFull:
+    """The error for people where something else than the store was written to."""
+    return DiskFull(
+        f"a disk that is written to besides the store is full ({type(error).__name__}: {error}): mostly that of temporary "
+        f"files, {tempfile.gettempdir()}. Make room on it, or set TMPDIR to a folder with more, and start the same command "
+        "again: what was finished is kept"
+    )
+
+
+def no_room_to_fetch(where: str, size: int, room: int, folder: str) -> DiskFull:
+    """The error where an object is to be fetched to a disk without room for it. size, room: bytes."""
+    return DiskFull(
+        f"{where} has {size:,} bytes, and there is room for {room:,} at {folder}. Make room on that disk, or set TMPDIR to "
+        "a folder with more, and start the same command again: what was finished is kept"
+    )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 
 class OutOfMemory(RuntimeError):
-    """A worker could not get the memory that it asked for. Others may have had it just then, so it is worth another try."""
+    """An evaluation could not get the memory that it asked for. Others may have had it just then: it is worth another try,
+    best in a fresh process."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -17,10 +18,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def advice(worker: int, reason: str) -> str:
+def advice(who: str, reason: str) -> str:
     """What to do. None of it changes a number."""
     return (
-        f"worker {worker} could not get the memory it asked for in the middle of a coalition ({reason}). Fewer "
-        "execution.workers, a smaller sampling.batch_size and execution.gradient_checkpointing need less, and change no "
-        "number"
+        f"{who} could not get the memory it asked for in the middle of a coalition ({reason}). Fewer execution.workers, a "
+        "smaller sampling.batch_size and execution.gradient_checkpointing need less, as do fewer flow runs at a time on one "
+        "machine; they change no number"
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any, Protocol
 from uuid import UUID
@@ -18,28 +19,26 @@ from prefect.logging import get_run_logger
 from prefect.runtime import task_run
 from prefect.states import Completed, State
 
-from infra.ledger import Ledger, LedgerConflict
+from infra.ledger import Ledger
 from infra.patience import patiently_with_store
-from infra.store import DiskFull, Store
+from infra.store import NOBODYS_FAULT, Store
+from tasks.evaluate.errors import may_pass
 from tasks.evaluate.failures import TooManyFailures, check_failures
 from tasks.evaluate.jobs import Job, Outcome, Setting
-from tasks.evaluate.memory import OutOfMemory
 from tasks.evaluate.shards.pool import ShardedPool
 from tasks.evaluate.statistics import prepare_statistics as prepare
-from tasks.evaluate.workers import Evaluates, InProcess, ProcessPool, WorkerDied, WorkerUnavailable, open_workers
+from tasks.evaluate.words import description, label, summary
+from tasks.evaluate.workers import Evaluates, InProcess, ProcessPool, open_workers
 from tasks.frozen import Epoch
 from tasks.partition import Partition
 from tasks.plan.plan import Plan, recall
 from tasks.progress import clock
-from tasks.publish.rounds import say_round
 from tasks.recipe import Recipe
 from tasks.study import Study
 
 Workers = ProcessPool | InProcess | ShardedPool
 
-BAR_STEPS = (
-    200  # moves of a bar that can be seen; shards report many evaluations at once, and the API is not asked for each
-)
+BAR_STEPS = 200  # moves of a bar that can be seen; shards report many at once, and the API is not asked for each
 BAR_SECONDS = 10.0  # a bar that has stood so long is moved however little
 RETRY_SECONDS = [1.0, 10.0, 60.0]  # before each retry, the last one for all that follow
 
@@ -62,21 +61,12 @@ def prepare_statistics(study: Study, epoch: Epoch, store: Store) -> dict[str, st
     return prepare(study, epoch, store, get_run_logger().info)
 
 
-def _worth_retrying(task: Any, run: Any, state: State[Any]) -> bool:
-    """A dead worker or a disk that is away may be better next time; an error in the code will not."""
+def _worth_retrying(task: Any, run: Any, state: State[Any], *, elsewhere: bool = False) -> bool:
+    """Whether what a task run raised is worth another try of it. elsewhere: see `may_pass`."""
     try:
         state.result()
-    except (
-        WorkerDied,
-        WorkerUnavailable,
-        OutOfMemory,
-        MemoryError,
-        LedgerConflict,
-        OSError,
-    ):  # a conflict: somebody else made it at the same time
-        return True
-    except Exception:
-        return False
+    except Exception as error:
+        return may_pass(error, elsewhere=elsewhere)
     return False
 
 
@@ -139,7 +129,8 @@ def evaluate_coalitions(
         TooManyFailures: as soon as it is certain. What has begun on this machine is finished, and kept, first; shards on a
             work pool are cancelled, and what they finished is kept.
         WorkPoolError: if the work pool does not do any work.
-        DiskFull: if nothing can be stored any more.
+        DiskFull, StoreRefused: if nothing can be stored any more.
+        StoreUnavailable: if the store is away for ten minutes.
     """
     log = get_run_logger()
     outcomes: dict[int, Outcome] = dict(plan.known)
@@ -155,7 +146,7 @@ def evaluate_coalitions(
         where = f"{workers.size} workers"
     if waiting:
         log.info("%d evaluations to do: %s", len(waiting), where)
-    bar = _Bar(f"{plan.purpose}-{study.name}", _description(study, plan), len(plan.jobs), len(plan.known), workers.size)
+    bar = _Bar(f"{plan.purpose}-{study.name}", description(study, plan), len(plan.jobs), len(plan.known), workers.size)
     for position, outcome in work.outcomes():
         outcomes[position] = outcome
         bar.move(len(outcomes), f"{len(plan.cached)} from the ledger", plan.jobs[position], outcome)
@@ -175,15 +166,23 @@ def evaluate_jobs(
     study: Study, jobs: Sequence[Job], contributors: int, workers: Evaluates, store: Store
 ) -> tuple[list[Outcome], str | None]:
     """The outcomes of a shard's jobs, in their order, up to the first that raises in spite of its retries; and why it did.
-    A failure that is on record is an outcome."""
+    A failure that is on record is an outcome. What memory was refused to is not tried again in this process, whose memory is
+    as it is: the driver sends it to another.
+
+    Raises:
+        DiskFull, StoreRefused, StoreUnavailable: which are no job's fault; a report would blame the one in hand.
+    """
     outcomes: list[Outcome] = []
-    run = evaluate_coalition.with_options(retries=study.execution.retries)
+    condition = partial(_worth_retrying, elsewhere=True)
+    run = evaluate_coalition.with_options(retries=study.execution.retries, retry_condition_fn=condition)
     bar = _Bar(f"shard-{study.name}", f"A shard of {len(jobs)} evaluations.", len(jobs), 0)
     for position, job in enumerate(jobs):
         try:
             # Called here, not in a thread: a run that is cancelled is told by a signal, which must reach the training.
-            state = run(job, _label(job, position, contributors), workers, store, return_state=True)
+            state = run(job, label(job, position, contributors), workers, store, return_state=True)
             outcome = state.result()
+        except NOBODYS_FAULT:
+            raise
         except Exception as error:  # the driver decides what becomes of it
             get_run_logger().exception("evaluation %d of %d raised; the shard ends here", position + 1, len(jobs))
             return outcomes, f"{type(error).__name__}: {error}"
@@ -216,8 +215,8 @@ class Here:
             while self.waiting and len(running) < self.workers.size:
                 position = self.waiting.popleft()
                 job = self.jobs[position]
-                label = _label(job, position, self._contributors)
-                running[self._run.submit(job, label, self.workers, self.store)] = position
+                name = label(job, position, self._contributors)
+                running[self._run.submit(job, name, self.workers, self.store)] = position
             future = next(as_completed(list(running)))
             position = running.pop(future)
             yield position, _outcome(self.jobs[position], future)
@@ -254,7 +253,7 @@ class _Bar:
             self._made.append(sum(outcome.seconds.values()))
         rest = self._total - done
         left = f", {clock(fmean(self._made) * rest / min(self._at_once, rest or 1))} left" if self._made else ""
-        log.info("%d of %d evaluations done (%s)%s · %s", done, self._total, found, left, _summary(job, outcome))
+        log.info("%d of %d evaluations done (%s)%s · %s", done, self._total, found, left, summary(job, outcome))
         if self._artifact is None or not self._worth_moving(done):
             return
         self._shown, self._moved = done, time.monotonic()
@@ -271,17 +270,6 @@ class _Bar:
         return time.monotonic() - self._moved >= BAR_SECONDS
 
 
-def _description(study: Study, plan: Plan) -> str:
-    """What stands under the bar: how much there is to do, and with a stop rule how much there may still be."""
-    said = f"{len(plan.jobs)} evaluations, {len(plan.cached)} of them found in the ledger"
-    if not study.estimation.in_rounds or plan.purpose != "evaluations":
-        return said
-    said = f"Round {len(plan.rounds) + 1}: {said}; {plan.draws} of at most {study.estimation.budget} of the budget"
-    if not plan.rounds:
-        return said
-    return "\n\n".join([said, *say_round(plan.rounds[-1], study.estimation.stop_level)])
-
-
 def _check(study: Study, plan: Plan, outcomes: Mapping[int, Outcome]) -> None:
     """Raises TooManyFailures if those that are in rule a statement out."""
     check_failures(
@@ -293,28 +281,13 @@ def _outcome(job: Job, future: PrefectFuture[Any]) -> Outcome:
     """What a task run came to; one that failed in spite of its retries is a failed evaluation with its reason.
 
     Raises:
-        DiskFull: if nothing can be stored.
+        DiskFull, StoreRefused, StoreUnavailable: which are no coalition's fault, and would be every other's too.
     """
     try:
         outcome = future.result()
-    except DiskFull:  # which is no coalition's fault, and would be every other's too
+    except NOBODYS_FAULT:
         raise
     except Exception as error:  # decided below, by the study's failure_tolerance, when all are in
         return Outcome(failures=dict.fromkeys(job.scores, f"{type(error).__name__}: {error}"))
     assert isinstance(outcome, Outcome)
     return outcome
-
-
-def _label(job: Job, position: int, contributors: int) -> str:
-    """A task run's name: number, how many contributors, what for."""
-    kind = {"baseline": "empty", "grand": "everybody"}.get(job.role, f"{len(job.members)}-of-{contributors}")
-    return f"{position:04d}-{kind}" + (f"-seed-{job.seed}" if job.role == "audit" else "")
-
-
-def _summary(job: Job, outcome: Outcome) -> str:
-    """One line about one evaluation."""
-    who = "nobody" if not job.names else f"{len(job.names)} contributors"
-    values = ", ".join(f"{name} {value:.4g}" for name, value in outcome.values.items())
-    failed = "; ".join(f"{name} failed: {why.partition(chr(10))[0]}" for name, why in outcome.failures.items())
-    said = "; ".join(part for part in (values, failed) if part)
-    return f"{who}, seed {job.seed}: {said} in {sum(outcome.seconds.values()):.1f} s"

@@ -14,7 +14,6 @@ import queue
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -23,25 +22,13 @@ from typing import Any, Protocol
 
 import torch
 
-from infra.store_types import DiskFull, StoreUnavailable
+from infra.store_types import NOBODYS_FAULT
+from tasks.evaluate.errors import TOLD, WorkerDied, WorkerError, told, understood
 from tasks.evaluate.jobs import Job, Outcome, Setting
-from tasks.evaluate.memory import OutOfMemory, advice, is_out_of_memory
 from tasks.model.threads import device_of
 from tasks.study import ExecutionSpec
 
 Say = Callable[[str], None]
-
-
-class WorkerDied(RuntimeError):
-    """A worker process ended, mostly in the middle of a coalition: killed, out of memory, or crashed."""
-
-
-class WorkerError(RuntimeError):
-    """An evaluation raised in its worker; the message holds the worker's traceback."""
-
-
-class WorkerUnavailable(WorkerError):
-    """The same, by an error of the system (a disk that is away, say), which may be better next time."""
 
 
 class Evaluates(Protocol):
@@ -97,16 +84,16 @@ class ProcessPool:
 
         Raises:
             WorkerDied: if the worker's process ended.
-            StoreUnavailable: if the store does not answer the worker.
+            StoreUnavailable, StoreRefused: if the store does not answer the worker, or does not let it in.
             WorkerUnavailable: if something else that the worker needs was not there for the moment.
-            DiskFull: if the store, or the folder for temporary files, has no room left.
+            DiskFull: if the disk of the store, or one that is written to besides, has no room left.
             OutOfMemory: if it could not get the memory that it asked for. It is replaced: what it had is free then.
             WorkerError: if the evaluation raised, or the run is ending.
         """
         place = self._free.get()
         try:
             return self._worker(place).evaluate(job, say)
-        except (WorkerError, DiskFull, StoreUnavailable):
+        except (WorkerError, *NOBODYS_FAULT):
             raise  # the worker told us, so it is well
         except BaseException as error:
             # Dead, or in an unknown state because we were interrupted: never used again.
@@ -151,9 +138,19 @@ class InProcess:
         pass
 
     def evaluate(self, job: Job, say: Say) -> Outcome:
-        """Do what is missing of a job, here and now."""
-        with self._lock:
-            return self._evaluator.evaluate(job, say)
+        """Do what is missing of a job, here and now.
+
+        Raises:
+            OutOfMemory, DiskFull: if this process could not get memory, or room on a disk, whoever said so.
+            Exception: what the evaluation raised.
+        """
+        try:
+            with self._lock:
+                return self._evaluator.evaluate(job, say)
+        except Exception as error:
+            if (meant := understood(error, f"process {os.getpid()}")) is not error:
+                raise meant from error
+            raise
 
 
 def open_workers(setting: Setting) -> ProcessPool | InProcess:
@@ -205,16 +202,8 @@ class _Worker:
                 kind, content = self._pipe.recv()
                 if kind == "say":
                     say(content)
-                elif kind == "error":
-                    raise WorkerError(content)
-                elif kind == "away":
-                    raise StoreUnavailable(content)
-                elif kind == "unavailable":
-                    raise WorkerUnavailable(content)
-                elif kind == "full":
-                    raise DiskFull(content)
-                elif kind == "memory":
-                    raise OutOfMemory(advice(self.index, content))
+                elif kind in TOLD:
+                    raise TOLD[kind](content)
                 else:
                     assert isinstance(content, Outcome)
                     return content
@@ -268,22 +257,10 @@ def _serve(pipe: Connection, setting: Setting, index: int, parent: int) -> None:
                 evaluator = Evaluator(setting, index)
                 answer("say", f"worker {index} started on {evaluator.device} in {time.monotonic() - started:.1f} s")
             outcome = evaluator.evaluate(job, lambda text: answer("say", text))
-        except StoreUnavailable as error:
-            answer("away", str(error))
         except Exception as error:  # whatever it is, the parent decides; nothing is lost but this one coalition
-            answer(*_told(error))
+            answer(*told(error, f"worker {index}"))
         else:
             answer("done", outcome)
-
-
-def _told(error: Exception) -> tuple[str, str]:
-    """What kind of error it was, and what the parent is told of it."""
-    if isinstance(error, DiskFull):
-        return "full", str(error)
-    if is_out_of_memory(error):
-        return "memory", f"{type(error).__name__}: {error}"
-    kind = "unavailable" if isinstance(error, OSError) else "error"
-    return kind, f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
 
 
 class _Forward(logging.Handler):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from infra.store import Store, StoreError
+from infra.store import NOBODYS_FAULT, Store, StoreError
 from tasks.model.model import Model
 from tasks.model.threads import one_thread
 from tasks.model.train import Progress, TrainingData, TrainRecipe, TrainState, misfit, train
@@ -68,6 +68,8 @@ def load_checkpoint(store: Store, key: str) -> TrainState | None:
     try:
         arrays = store.load_arrays(key)
         step = int(arrays.pop("step").item())
+    except NOBODYS_FAULT:  # which says nothing about the state: it is not trained from the start for that
+        raise
     except (StoreError, KeyError, ValueError):
         return TrainState(0, {})
     return TrainState(step, {name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -13,8 +13,9 @@ import numpy as np
 import psutil
 import pytest
 
+from tasks.evaluate.errors import WorkerDied, WorkerError, WorkerUnavailable
 from tasks.evaluate.jobs import Job, Setting
-from tasks.evaluate.workers import ProcessPool, WorkerDied, WorkerError, WorkerUnavailable, open_workers
+from tasks.evaluate.workers import ProcessPool, open_workers
 from tasks.recipe import Recipe
 from tasks.study import Study
 

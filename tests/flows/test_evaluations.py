@@ -14,10 +14,11 @@ from flows.attribute import attribute
 from infra.ledger import Ledger
 from infra.store import Store
 from tasks.estimate import TooManyFailures
+from tasks.evaluate.errors import WorkerDied
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.evaluate.statistics import prepare_statistics
 from tasks.evaluate.task import evaluate_coalition
-from tasks.evaluate.workers import InProcess, WorkerDied
+from tasks.evaluate.workers import InProcess
 from tasks.frozen import epoch_at_hand
 from tasks.partition import partition
 from tasks.plan import Plan, make_plan

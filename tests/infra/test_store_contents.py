@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import safetensors.numpy
 
 from infra.digest import sha256
-from infra.store import Store, StoreError
+from infra.store import DiskFull, Store, StoreError, scratch_folder
 
 
 def test_arrays_come_back_as_they_were(store: Store) -> None:
@@ -106,3 +107,18 @@ def test_a_file_that_is_not_what_was_recorded_is_not_left_behind(store: Store, t
     assert not (tmp_path / "down/a").exists()
     with pytest.raises(FileNotFoundError):
         store.read_file("b", tmp_path / "down/b", digest)
+
+
+def test_too_little_room_for_a_download_is_a_full_disk_that_is_named_with_the_setting_and_nothing_is_fetched(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "up").write_bytes(b"eleven byte")
+    digest = store.write_file("a", tmp_path / "up")
+    free = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr("infra.store.shutil.disk_usage", lambda path: free)
+    with (
+        pytest.raises(DiskFull, match=rf"a has 11 bytes, and there is room for 10 at {tmp_path / 'down'}\. .*TMPDIR"),
+        scratch_folder(),
+    ):
+        store.read_file("a", tmp_path / "down/a", digest)
+    assert not list((tmp_path / "down").iterdir())

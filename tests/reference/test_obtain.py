@@ -14,13 +14,14 @@ import torch
 from diffusers import DDPMPipeline
 
 from infra.ledger import Ledger, ModelRecord
-from infra.store import Store, StoreError
+from infra.store import DiskFull, Store, StoreError, StoreRefused, StoreUnavailable
 from tasks.model.pipeline import pipeline_digests, save_pipeline
 from tasks.model.prune import count_macs
 from tasks.model.sample import sample
 from tasks.model.threads import device_of, one_thread
 from tasks.model.train import Diverged
 from tasks.model.unet import reset_weights
+from tasks.reference.checkpoint import load_checkpoint
 from tasks.reference.pruned import load_pruned, obtain_pruned, pruning_table
 from tasks.reference.reference import load_reference, obtain_reference, reference_folder
 from tests.model.building import (
@@ -273,3 +274,31 @@ def test_one_thread_gives_back_the_threads_that_were_there():
         assert torch.get_num_threads() == 1
         raise RuntimeError
     assert torch.get_num_threads() == before
+
+
+AWAY = [DiskFull("no room"), StoreRefused("no rights"), StoreUnavailable("no answer")]
+
+
+@pytest.mark.parametrize("error", AWAY, ids=lambda error: type(error).__name__)
+def test_files_that_cannot_be_looked_at_are_not_called_those_of_another_reference(store, error, monkeypatch):
+    recipe, _ = reference_of(tiny_study(), store)
+    path_of(store, f"ledger/models/{recipe.key}.json").unlink()
+
+    def cut(*arguments):
+        raise error
+
+    monkeypatch.setattr(Store, "read_file", cut)
+    with pytest.raises(type(error), match=str(error)):
+        reference_of(tiny_study(), store)
+
+
+@pytest.mark.parametrize("error", AWAY, ids=lambda error: type(error).__name__)
+def test_a_checkpoint_that_cannot_be_read_for_the_moment_is_not_trained_anew(store, error, monkeypatch):
+    store.save_arrays("checkpoint.safetensors", {"step": np.array([2])})
+
+    def cut(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(Store, "load_arrays", cut)
+    with pytest.raises(type(error), match=str(error)):
+        load_checkpoint(store, "checkpoint.safetensors")

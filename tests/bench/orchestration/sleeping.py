@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.evaluate_shard import ONE_AT_A_TIME
 from infra.ledger import Ledger
 from infra.settings import store_url
 from infra.store import Store
@@ -35,7 +34,7 @@ class Sleeping:
         return record(job, self._ledger, self._seconds)
 
 
-@flow(name="evaluate-shard", task_runner=ONE_AT_A_TIME, persist_result=False)
+@flow(name="evaluate-shard", persist_result=False)
 def evaluate_shard(study: str, store: str, setting: str, shard: str, seconds: float) -> None:
     """See flows/evaluate_shard.py.
 
