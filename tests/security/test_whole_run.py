@@ -68,7 +68,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
             assert said["well"][0] == 0, said["well"][1]
             results = [path.name for path in (folder / "results").rglob("*")]
             said["a wrong key"] = run(study, {**there, "AWS_SECRET_ACCESS_KEY": WRONG_KEY})
-            said["a wrong password"] = run(study, {**there, "PREFECT_API_AUTH_STRING": f"somebody:{WRONG_PASSWORD}"})
+            wrong = {**there, "PREFECT_API_AUTH_STRING": f"somebody:{WRONG_PASSWORD}"}
+            said["a wrong password"] = run(study, wrong)
+            # The command has asked first; the flow itself, and Prefect's client with it, must be told as clearly.
+            said["a wrong password, found by Prefect"] = run(study, wrong, "--inside")
             said["a reader's rights"] = run(study, {**there, **objects.environment("reader")})
             use(objects.environment(), patch)
             kept = {key: Store(STORE).read(key) for key in all_keys(Store(STORE))}
@@ -84,8 +87,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     forget_connections()
 
 
-def run(study: Path, there: Mapping[str, str]) -> tuple[int, str]:
-    command = [sys.executable, "-m", "flows.run", str(study)]
+def run(study: Path, there: Mapping[str, str], *options: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "flows.run", str(study), *options]
     done = subprocess.run(
         command, cwd=ROOT, env=dict(there), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
     )
@@ -103,7 +106,16 @@ def test_worker_and_publisher_together_can_do_a_whole_run(ran: Ran) -> None:
     assert any(key.endswith("/manifest.json") for key in ran.objects) and "studies/small/latest.json" in ran.objects
 
 
-@pytest.mark.parametrize("how", ["a wrong key", "a wrong password", "a reader's rights", "no store"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "a wrong key",
+        "a wrong password",
+        "a wrong password, found by Prefect",
+        "a reader's rights",
+        "no store",
+    ],
+)
 def test_without_them_it_fails_and_says_what_to_set(ran: Ran, how: str) -> None:
     code, said = ran.said[how]
     assert code != 0
