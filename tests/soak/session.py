@@ -49,10 +49,12 @@ class Session:
         self.began = time.time()
         try:
             self._checked("the faults", lambda: self.inflictor.run(self.plan, self.began), None)
-        finally:
-            self._stop.set()
-            self._deadline = time.time() + finish
-            self.inflictor.rest(finish)
+        except BaseException:  # Ctrl-C: whoever was stopped must go on, so that the stack can end
+            self.inflictor.rest(0)
+            raise
+        self._stop.set()
+        self._deadline = time.time() + finish
+        self.inflictor.rest(finish)
         world.say("no more faults; waiting for what is under way")
         for lane in self.lanes:
             lane.join(finish + 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ import pytest
 from prefect.states import Completed, Running
 
 from infra import patience
+from tests.faults.running import wait_for
 from tests.soak import faults, runs, settle
 from tests.soak.faults import Fault
 from tests.soak.runs import Try
@@ -59,7 +61,10 @@ def test_where_nothing_was_published_and_nothing_answers_the_report_says_so(
     assert "VERDICT" in table and "WRONG" in table
 
 
-def test_a_ledger_that_is_empty_at_the_end_is_lost_and_not_unread(session: Session) -> None:
+def test_a_ledger_that_is_empty_at_the_end_is_lost_and_not_unread(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "wait_for_rest", lambda: [])
     session.watch.book.read("ledger/models/a.json", "sha")
     session.watch.start()
     session._check_at_rest()
@@ -95,6 +100,27 @@ def test_what_does_not_end_is_not_waited_for_for_ever_and_what_fails_is_said(ses
         "gc did not end within 0 s after the last fault",
     }
     free.set()
+
+
+def test_ctrl_c_lets_those_go_on_that_were_stopped_and_waits_for_nobody(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for lane in session.lanes:
+        monkeypatch.setattr(lane, "run", lambda: None)
+    monkeypatch.setattr(session.inflictor, "run", interrupted)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        worker = psutil.Process(child.pid)
+        monkeypatch.setattr(session.inflictor, "_playing", lambda *_: [worker])
+        session.inflictor._inflict(Fault(0, faults.HANG_WORKER, 0, 600))
+        wait_for(lambda: worker.status() == psutil.STATUS_STOPPED)
+        with pytest.raises(KeyboardInterrupt):
+            session.run(600)
+        wait_for(lambda: worker.status() != psutil.STATUS_STOPPED)
+    for thread in session.inflictor._threads:
+        thread.cancel()  # type: ignore[attr-defined]
 
 
 def test_a_run_that_does_not_end_in_time_is_killed_with_what_it_started_in_other_sessions(tmp_path: Path) -> None:
