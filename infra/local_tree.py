@@ -1,6 +1,6 @@
 """Looks into a folder of this machine that others may write to: nothing leads out of it, nothing is waited for without end.
 
-A name that was harmless when the folder was listed may be a link when it is opened, so nothing is opened by its path: each
+A name that was harmless when the folder was listed may be a link when it is opened, so nothing is read by its path: each
 part is opened below the one before it, and none of them may be a link (what leads out by `..` is refused before).
 """
 

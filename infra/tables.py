@@ -7,7 +7,7 @@ texts are counted first, while equal texts are still kept once, and a table that
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,22 +25,33 @@ class TableError(ValueError):
 
 
 def read_parquet(
-    data: bytes, columns: Iterable[str], *, rows: int = MOST_ROWS, text: int = MOST_TEXT
+    data: bytes,
+    columns: Iterable[str],
+    *,
+    optional: Collection[str] = (),
+    rows: int = MOST_ROWS,
+    text: int = MOST_TEXT,
 ) -> tuple[list[str], pa.Table]:
     """The names of all columns of a table, and those of `columns` that it has.
 
     Args:
+        optional: those of `columns` that are left out of the table, like any that it lacks, if they hold structures.
         rows: most rows that it may have. text: most bytes of all texts in these columns.
 
     Raises:
-        TableError: if it is no parquet table, if one of these columns holds what is neither text, number nor a list of
-            such, or if it unfolds to too much.
+        TableError: if it is no parquet table, if one of these columns is there twice or holds what is neither text, number
+            nor a list of such, or if it unfolds to too much.
     """
     try:
         file = pq.ParquetFile(io.BytesIO(data))
         names = list(file.schema_arrow.names)
         wanted = [name for name in dict.fromkeys(columns) if name in names]
-        texts = _checked(file.metadata, file.schema_arrow, wanted, rows)
+        for name in wanted:
+            if names.count(name) > 1:
+                raise TableError(f"it has the column {name!r} {names.count(name)} times")
+        schema = file.schema_arrow
+        wanted = [name for name in wanted if name not in optional or not _holds_structures(schema.field(name).type)]
+        texts = _checked(file.metadata, schema, wanted, rows)
         _check_texts(pq.ParquetFile(io.BytesIO(data), read_dictionary=texts), wanted, text)
         return names, file.read(columns=wanted)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # OSError: of a footer that is damaged
@@ -52,10 +63,7 @@ def _checked(metadata: pq.FileMetaData, schema: pa.Schema, wanted: list[str], ro
     if metadata.num_rows > rows:
         raise TableError(f"it has {metadata.num_rows:,} rows; {rows:,} is the most")
     for name in wanted:
-        kind = schema.field(name).type
-        while pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            kind = kind.value_type
-        if pa.types.is_nested(kind):
+        if _holds_structures(schema.field(name).type):
             raise TableError(
                 f"its column {name!r} holds {schema.field(name).type}: texts, numbers or lists of them only"
             )
@@ -72,6 +80,13 @@ def _checked(metadata: pq.FileMetaData, schema: pa.Schema, wanted: list[str], ro
         if column.physical_type == "BYTE_ARRAY":
             texts.append(column.path)
     return texts
+
+
+def _holds_structures(kind: pa.DataType) -> bool:
+    """Whether it is more than texts, numbers or lists of such; lists of a fixed size are more."""
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_nested(kind))
 
 
 def _check_texts(file: pq.ParquetFile, wanted: list[str], most: int) -> None:

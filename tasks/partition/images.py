@@ -2,8 +2,9 @@
 
 The size is read from the header before anything is decoded, so a decompression bomb costs nothing; what is a bomb in another
 way is found by tasks.partition.structure. Only common formats are tried (Pillow would otherwise start Ghostscript for EPS).
-Embedded colour profiles are not applied. Conversions go through an image in bands of rows, and of large images one is
-decoded at a time, so that memory stays below about eight bytes for each of the pixels allowed, beside the files themselves.
+Embedded colour profiles are not applied. Conversions go through an image in bands of rows, and no more than 100 megapixels
+are decoded at a time, so that memory is bounded: beside the files, about nine bytes for each of those pixels, 12 as JPEG or
+AVIF, 16 as WebP, 19 as JPEG 2000.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import PIL.Image
 import PIL.ImageFile
 
 from tasks.partition.names import LONGEST, quoted
-from tasks.partition.structure import overload
+from tasks.partition.structure import MOST_EXIF, overload
 from tasks.partition.types import Action
 
 ENDINGS = {
@@ -36,8 +37,7 @@ _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _BITS = "bits a channel of the file"
 _ROWS = 256  # of a band
-_LARGE = 16e6  # pixels
-_one_large = threading.Lock()
+_PIXELS_AT_ONCE = 100_000_000
 _UPRIGHT = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
     3: PIL.Image.Transpose.ROTATE_180,
@@ -77,6 +77,29 @@ class Decoded:
     remarks: tuple[Remark, ...]
 
 
+class _Budget:
+    """What threads may use at once; what is more than all of it is used alone. Whoever comes first is served first."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._used = total, 0
+        self._next, self._freed = threading.Lock(), threading.Condition()
+
+    @contextlib.contextmanager
+    def of(self, amount: int) -> Iterator[None]:
+        with self._next, self._freed:  # who waits for much is not passed by those who need little
+            self._freed.wait_for(lambda: not self._used or self._used + amount <= self._total)
+            self._used += amount
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._used -= amount
+                self._freed.notify_all()
+
+
+_in_memory = _Budget(_PIXELS_AT_ONCE)
+
+
 def decode(data: bytes, name: str, *, resolution: int, maximum_megapixels: float) -> Decoded:
     """Decode a file: first frame, upright, 8-bit RGB, transparent parts over white; then the middle square, resized.
 
@@ -93,11 +116,13 @@ def decode(data: bytes, name: str, *, resolution: int, maximum_megapixels: float
             if width * height > maximum_megapixels * 1e6:
                 limit = f"more than data.maximum_megapixels ({maximum_megapixels:g})"
                 raise Refused("too-large", f"{name!r} is {width} x {height} pixels, {limit}")
-            with _one_large if width * height > _LARGE else contextlib.nullcontext():
+            with _in_memory.of(width * height):
                 if opened.format == "PNG":
                     opened.info[_BITS] = data[24]  # the header comes first, or Pillow would not have opened it
                 remarks = _remarks_on_file(opened, name)
                 rgb = _rgb(_upright(opened, name, remarks), name, remarks)
+                if rgb is not opened:
+                    opened.close()  # its pixels are no longer needed, and what follows makes more of the same size
                 return Decoded(_digest(rgb), _square(rgb, resolution), *rgb.size, remarks=tuple(remarks))
     except (Refused, MemoryError):
         raise
@@ -163,6 +188,11 @@ def _remarks_on_file(image: PIL.ImageFile.ImageFile, name: str) -> list[Remark]:
 
 def _upright(image: PIL.Image.Image, name: str, remarks: list[Remark]) -> PIL.Image.Image:
     image.load()
+    exif = image.info.get("exif") or b""
+    if len(exif) > MOST_EXIF:
+        reason = f"the EXIF data of {name!r} has {len(exif):,} bytes, more than {MOST_EXIF:,}; not rotated"
+        remarks.append(Remark("bad-exif", reason, "kept"))
+        return image
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except Exception as error:  # broken EXIF is common and takes nothing from the pixels

@@ -69,10 +69,17 @@ def read_rows(
     except Refused as refused:
         raise DataError(str(refused)) from refused
     wanted = [FILE_NAME, spec.contributor_column, spec.date_column] + [spec.prompt_column] * prompts
+    optional = {spec.date_column} - {FILE_NAME, spec.contributor_column, spec.prompt_column}
+    problems: list[Problem] = []
     most = max(LEAST_ROWS, 2 * len(folder.files))
     try:
         if name.endswith(".parquet"):
-            columns, found = _parquet(data, wanted, most, _TEXT + _TEXT_PER_FILE * len(folder.files))
+            text_allowed = _TEXT + _TEXT_PER_FILE * len(folder.files)
+            columns, ignored, found = _parquet(data, wanted, optional, most, text_allowed)
+            problems += [
+                Problem(name, "bad-date", f"{name}: the column {column!r} holds no dates; the images have none", "kept")
+                for column in ignored
+            ]
         else:
             text = data.decode("utf-8-sig")
             columns, found = _csv(text, wanted) if name.endswith(".csv") else _jsonl(text, wanted)
@@ -85,7 +92,6 @@ def read_rows(
         raise DataError(
             f"{name} has more than {most:,} rows, for {len(folder.files):,} files; keep a row for each file"
         )
-    problems: list[Problem] = []
     kept: list[tuple[str, Cells]] = []
     unit = "row" if name.endswith(".parquet") else "line"
     for number, cells in numbered:
@@ -178,9 +184,13 @@ def _jsonl(text: str, wanted: Collection[str]) -> tuple[list[str], Numbered]:
     return columns, rows()
 
 
-def _parquet(data: bytes, wanted: Collection[str], rows: int, text: int) -> tuple[list[str], Numbered]:
+def _parquet(
+    data: bytes, wanted: Collection[str], optional: Collection[str], rows: int, text: int
+) -> tuple[list[str], list[str], Numbered]:
+    """All columns, those of `optional` that are left out, and the rows."""
     # Only what is used: such tables often carry the images' own bytes in another column.
-    columns, table = read_parquet(data, wanted, rows=rows, text=text)
+    columns, table = read_parquet(data, wanted, optional=optional, rows=rows, text=text)
+    ignored = sorted(set(optional) & set(columns) - set(table.column_names))
 
     def unfolded() -> Numbered:
         number = 0
@@ -195,4 +205,4 @@ def _parquet(data: bytes, wanted: Collection[str], rows: int, text: int) -> tupl
                 number += 1
                 yield number, cells
 
-    return columns, unfolded()
+    return columns, ignored, unfolded()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from dataclasses import dataclass
 
@@ -195,7 +196,11 @@ def evaluations_parquet(data: StatementData) -> bytes:
 
 
 def credits_csv(data: StatementData) -> bytes:
-    """The credits table for a spreadsheet: names that would be read as formulas begin with an apostrophe."""
+    """The credits table for a spreadsheet: names that would be read as formulas begin with an apostrophe.
+
+    Every text is quoted, for a spreadsheet that parts cells at another character than the comma would find a formula within
+    a name ("Studio;=1+2").
+    """
     frame = credits_table(data).rename(columns=text.csv_cell)
     frame["contributor"] = [text.csv_cell(name) for name in frame["contributor"]]
-    return frame.to_csv(index=False, lineterminator="\n").encode()
+    return frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).encode()

@@ -64,8 +64,8 @@ def as_jsonl(found: Rows) -> bytes:
     return "\n".join(json.dumps(row) for row in found).encode()
 
 
-def as_parquet(found: Rows) -> bytes:
-    """Cells of a column that are not of one kind are texts."""
+def as_parquet(found: Rows, again: str | None = None) -> bytes:
+    """Cells of a column that are not of one kind are texts. again: a column that is there twice."""
     columns = {}
     for name in COLUMNS:
         cells = [row.get(name) for row in found]
@@ -74,7 +74,8 @@ def as_parquet(found: Rows) -> bytes:
         except (pa.ArrowException, OverflowError, UnicodeEncodeError):
             columns[name] = pa.array([None if c is None else str(c).encode("utf-8", "replace").decode() for c in cells])
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pa.table(columns), buffer)
+    names = [*columns, again] if again else list(columns)
+    pyarrow.parquet.write_table(pa.table([columns[name] for name in names], names=names), buffer)
     return buffer.getvalue()
 
 
@@ -86,6 +87,9 @@ def tables(draw: st.DrawFn) -> tuple[str, bytes, bytes | None]:
     """A table's name, its bytes, and its bytes with the rows in another order; None if the bytes themselves were changed."""
     name = draw(st.sampled_from(sorted(WRITERS)))
     found = draw(rows(odd=name != "metadata.csv"))
+    if name == "metadata.parquet" and draw(st.integers(0, 7)) == 7:
+        again = draw(st.sampled_from(COLUMNS))
+        return name, as_parquet(found, again), as_parquet(draw(st.permutations(found)), again)
     data = WRITERS[name](found)
     if draw(st.booleans()):
         return name, draw(changed(data)), None

@@ -62,10 +62,10 @@ def jpeg_of_scans(count: int, side: int = 64) -> bytes:
     return data[:-2] + last * count + data[-2:]
 
 
-def jpeg_of_metadata(size: int) -> bytes:
-    """A JPEG with so many bytes of EXIF."""
+def jpeg_of_metadata(size: int, head: bytes = b"Exif\0\0") -> bytes:
+    """A JPEG with so many bytes of EXIF, or of what begins otherwise."""
     data = encoded(flat(), "JPEG")
-    segment = b"\xff\xe1" + struct.pack(">H", 65_535) + b"Exif\0\0" + b"x" * 65_527
+    segment = b"\xff\xe1" + struct.pack(">H", 65_535) + head + b"x" * (65_533 - len(head))
     return data[:2] + segment * (size // len(segment) + 1) + data[2:]
 
 
@@ -82,6 +82,29 @@ def tiff(tags: list[tuple[int, int, int]], data: bytes, next_page: int = 0) -> b
         struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags
     )
     return (b"II*\0" + struct.pack("<I", 8) + page + struct.pack("<I", next_page)).ljust(400, b"\0") + data
+
+
+def tiff_of_values(tag: int, kind: int, count: int, height: int = 1, order: str = "<", big: bool = False) -> bytes:
+    """One column of grey pixels, with that many values of 1 in an entry of this type."""
+    size = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1}[kind]
+    tags = {256: 1, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 1}
+    entry, number = order + ("HHQQ" if big else "HHLL"), order + ("Q" if big else "H")
+    start = 16 if big else 8
+    behind = start + struct.calcsize(number) + len({*tags, tag}) * struct.calcsize(entry) + (8 if big else 4)
+    entries = {t: (t, 4, 1, value) for t, value in tags.items()}
+    entries[tag] = tag, kind, count, behind
+    front = b"II" if order == "<" else b"MM"
+    head = front + (struct.pack(order + "HHHQ", 43, 8, 0, start) if big else struct.pack(order + "HL", 42, start))
+    if big and order == ">":  # a number of four bytes lies at the left
+        entries = {t: (*e[:3], e[3] if t == tag else e[3] << 32) for t, e in entries.items()}
+    page = struct.pack(number, len(entries)) + b"".join(struct.pack(entry, *entries[t]) for t in sorted(entries))
+    one = (1).to_bytes(size, "little" if order == "<" else "big")
+    return head + page + struct.pack(entry[0] + entry[-1], 0) + one * count
+
+
+def exif_of_orientations(count: int) -> bytes:
+    """EXIF data whose orientation is so many numbers."""
+    return b"II*\0" + struct.pack("<LHHHLLL", 8, 1, 274, 3, count, 26, 0) + b"\6\1" * count
 
 
 def tiff_strip(unpacked: int) -> bytes:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
+import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
+import PIL.PpmImagePlugin
 import pytest
 
-from tasks.partition.images import FORMATS, Decoded, Refused, decode
-from tasks.partition.structure import MOST_CHUNKS, MOST_METADATA, MOST_SCANS, overload
+from tasks.partition.images import FORMATS, Decoded, Refused, _Budget, decode
+from tasks.partition.structure import MOST_CHUNKS, MOST_EXIF, MOST_METADATA, MOST_SCANS, MOST_VALUES, overload
 from tests.hostile.bytes import (
     HONEST,
     animation,
     chunk,
+    exif_of_orientations,
     flat,
     gif_of_frames,
     in_png,
@@ -26,6 +32,7 @@ from tests.hostile.bytes import (
     jpeg_of_scans,
     png,
     png_bomb,
+    tiff_of_values,
     tiff_strip,
     tiff_tile,
     webp_canvas,
@@ -60,7 +67,18 @@ BOMBS: dict[str, tuple[Callable[[], bytes], set[str], float]] = {  # bytes, what
         lambda: png(4, 4, 8, 2, [bytes(12)] * 10_000_000), {"used"}, 60),
     "chunks of nothing": (lambda: in_png(chunk(b"prVt", b"") * 2_000_000), {"too-large"}, 20),
     "scans over and over": (lambda: jpeg_of_scans(20_000, 4096), {"too-large"}, 20),
-    "metadata": (lambda: jpeg_of_metadata(3 * MOST_METADATA), {"too-large"}, 20),
+    "metadata": (lambda: jpeg_of_metadata(3 * MOST_METADATA, b"profile"), {"too-large"}, 20),
+    "EXIF": (lambda: jpeg_of_metadata(2 * MOST_EXIF), {"too-large"}, 20),
+    "one marker without end": (lambda: b"\xff\xd8" + b"\xff" * 5_000_000 + b"\0", {"unreadable", "truncated"}, 20),
+    "orientations of a PNG": (lambda: in_png(chunk(b"eXIf", exif_of_orientations(8_000_000))), {"used"}, 100),
+    "strips of a TIFF": (lambda: tiff_of_values(273, 4, 2_000_000, height=2_000_000), {"too-large"}, 20),
+    "strips of a BigTIFF": (
+        lambda: tiff_of_values(273, 4, 2_000_000, 2_000_000, order=">", big=True), {"too-large"}, 20),
+    "strips of a TIFF as bytes": (lambda: tiff_of_values(273, 1, 5_000_000, height=5_000_000), {"too-large"}, 20),
+    "as many strips as may be": (lambda: tiff_of_values(273, 4, MOST_VALUES, height=MOST_VALUES), {"used"}, 200),
+    **{f"values of a TIFF's tag {tag}, of type {kind}": (
+        lambda tag=tag, kind=kind: tiff_of_values(tag, kind, 2_000_000), {"too-large"}, 20)  # type: ignore[misc]
+       for tag, kind in ((274, 3), (274, 6), (338, 3), (339, 3), (34665, 4))},
     "frames of a GIF": (lambda: gif_of_frames(1_000_000), {"used"}, 60),
     "frames of a PNG": (lambda: animation("PNG", 300), {"used"}, 20),
     "frames of a WebP": (lambda: animation("WEBP", 300), {"used"}, 20),
@@ -73,7 +91,9 @@ BOMBS: dict[str, tuple[Callable[[], bytes], set[str], float]] = {  # bytes, what
     "AVIF that claims less": (
         lambda: with_size(encoded(flat(size=(6000, 6000)), "AVIF", speed=10), b"ispe", 4, (4, 4)),
         {"used", "unreadable", "truncated"}, 400),
-    "comment of a PPM": (lambda: b"P6\n#" + b"x" * 30_000_000 + b"\n2 2 255\n" + b"a" * 12, {"too-large"}, 20),
+    **{f"comment of a PPM, {magic!r}": (
+        lambda magic=magic: magic + b"#" + b"x" * 30_000_000 + b"\n2 2 255\n" + b"a" * 16, {"too-large"}, 20)  # type: ignore[misc]
+       for magic in (b"P6\n", b"P4\n1#\n", b"Pf ", b"P0CMYK", b"PyRGBA", b"PyP ", b"P6 1#\n1#\n1", b"P6 2 2 255")},
     "pixels as text": (lambda: b"P3\n5000 5000 255\n" + b"1 " * 20_000_000, {"too-large"}, 20),
 }  # fmt: skip
 
@@ -89,7 +109,7 @@ def test_a_bomb_costs_little_and_is_used_or_left_out_with_a_reason(kind: str, tm
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16", "P"])
-def test_the_largest_image_allowed_takes_about_eight_bytes_a_pixel(mode: str, tmp_path: Path) -> None:
+def test_a_large_PNG_takes_about_nine_bytes_a_pixel(mode: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"transparency": 0} if mode == "P" else {}
     data = encoded(PIL.Image.new(mode, (6000, 5000)), compress_level=1, **options)
     found = decoded(data, tmp_path)
@@ -97,8 +117,57 @@ def test_the_largest_image_allowed_takes_about_eight_bytes_a_pixel(mode: str, tm
     assert found.megabytes < 30 * 9 + 40, found
 
 
+@pytest.mark.parametrize(
+    ("kind", "mode", "bytes_a_pixel", "options"),
+    [
+        ("JPEG", "CMYK", 12, {"progressive": True}),
+        ("TIFF", "CMYK", 9, {}),
+        ("WEBP", "RGB", 16, {"method": 0}),
+        ("JPEG2000", "RGB", 19, {"quality_layers": [50]}),
+        ("AVIF", "RGB", 12, {"speed": 10}),
+    ],
+)
+def test_a_large_image_of_another_format_takes_what_the_documents_say(
+    kind: str, mode: str, bytes_a_pixel: int, options: dict[str, Any], tmp_path: Path
+) -> None:
+    found = decoded(encoded(PIL.Image.new(mode, (5000, 4000)), kind, **options), tmp_path)
+    assert found.said == ["used", "5000 x 4000"]
+    assert found.megabytes < 20 * bytes_a_pixel + 40, found
+
+
+def test_no_more_pixels_than_allowed_are_decoded_at_once_and_nobody_waits_for_ever() -> None:
+    budget, lock = _Budget(100), threading.Lock()
+    used, most, alone = 0, 0, []
+
+    def work(amount: int) -> None:
+        nonlocal used, most
+        with contextlib.suppress(ValueError), budget.of(amount):
+            with lock:
+                used += amount
+                most = max(most, used if used <= amount or amount <= 100 else 10**6)
+                alone.append(used == amount)
+            time.sleep(0.001)
+            with lock:
+                used -= amount
+            if amount % 2:
+                raise ValueError("an image that cannot be decoded gives back what it took")
+
+    amounts = [25, 24, 300, 1, 60, 100, 33, 40] * 6
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, amounts))
+    assert used == 0 and len(alone) == len(amounts) and most == 300 and not all(alone)
+
+
 def test_structures_within_bounds_are_no_bombs() -> None:
-    assert overload(jpeg_of_scans(MOST_SCANS - 20)) is None and overload(jpeg_of_metadata(MOST_METADATA // 2)) is None
+    assert (
+        overload(jpeg_of_scans(MOST_SCANS - 20)) is None
+        and overload(jpeg_of_metadata(MOST_METADATA // 2, b"profile")) is None
+    )
+    assert overload(jpeg_of_metadata(MOST_EXIF // 2)) is None
+    for order, big in (("<", False), (">", False), ("<", True), (">", True)):
+        assert overload(tiff_of_values(301, 3, 3 * 2**16, order=order, big=big)) is None  # a transfer function
+        assert overload(tiff_of_values(34675, 7, 2_000_000, order=order, big=big)) is None  # a profile
+        assert overload(tiff_of_values(274, 3, 2_000_000, order=order, big=big))
     assert overload(in_png(chunk(b"prVt", b"") * (MOST_CHUNKS - 10))) is None
     for kind in FORMATS:
         assert overload(encoded(picture(1), kind)) is None
@@ -107,6 +176,17 @@ def test_structures_within_bounds_are_no_bombs() -> None:
     inner = b"\xff\xda" * 10_000
     segment = b"\xff\xe2" + struct.pack(">H", len(inner) + 2) + inner
     assert overload(data[:2] + segment + data[2:] + inner) is None
+
+
+def test_every_header_that_pillow_takes_for_a_PPM_is_walked_and_whole_ones_pass() -> None:
+    for magic in PIL.PpmImagePlugin.MODES:
+        long = magic + b" " + b"#" + b"x" * 100_000 + b"\n2 2 255 " + b"a" * 99
+        assert overload(long) is not None, magic
+        assert overload(magic + b" 2 2 1 " + b" " * 100_000) is None, magic  # pixels that look like more of the header
+        assert overload(magic + b"#\n 2 2 1\n" + b"\0" * 100_000) is None or len(magic) < 6, magic
+    for second in range(256):
+        if PIL.PpmImagePlugin._accept(bytes([80, second])):
+            assert overload(bytes([80, second]) + b" " * 100_000) is not None, second
 
 
 # Decoders

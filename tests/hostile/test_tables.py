@@ -47,6 +47,14 @@ def parquet(**columns: pa.Array) -> bytes:
     return buffer.getvalue()
 
 
+def columns(*cells: tuple[str, list[str]]) -> bytes:
+    """With names that may come again."""
+    buffer = io.BytesIO()
+    table = pa.table([pa.array(values) for _, values in cells], names=[name for name, _ in cells])
+    pyarrow.parquet.write_table(table, buffer)
+    return buffer.getvalue()
+
+
 def repeated(text: str, count: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array([0] * count, type=pa.int32()), pa.array([text]))
 
@@ -68,6 +76,13 @@ TABLES: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "dates that Python has no word for": ("parquet", lambda: parquet(
         file_name=pa.array(["a"]), contributor=pa.array(["b"]), date=pa.array([10**16], type=pa.timestamp("ms"))),
         "rows from 1"),
+    "file names twice": ("parquet", lambda: columns(*[("file_name", ["a.png"])] * 2), "'file_name' 2 times"),
+    "owners twice": ("parquet", lambda: columns(("file_name", ["a.png"]), *[("contributor", ["Alice"])] * 3),
+                     "'contributor' 3 times"),
+    "dates twice": ("parquet", lambda: columns(
+        ("file_name", ["a.png"]), ("contributor", ["Mallory"]), *[("date", ["2024"])] * 2), "'date' 2 times"),
+    "owners that are structures": ("parquet", lambda: parquet(
+        file_name=pa.array(["a.png"]), contributor=pa.array([{"a": 1}])), "column 'contributor' holds"),
     "deep columns": ("parquet", lambda: parquet(contributor=_nested(150)), "cannot be read"),
 }  # fmt: skip
 
@@ -104,6 +119,22 @@ def test_a_date_before_time_began_elsewhere_is_said_and_the_image_kept(folder: D
     )
     parts = partition(folder.spec(), 8)
     assert len(parts.images) == 12
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [pa.array([{"year": 2024}] * 12), pa.array([[2024, 5]] * 12, pa.list_(pa.int64(), 2))],
+    ids=["structures", "lists of two"],
+)
+def test_dates_that_are_structures_are_no_dates_and_the_images_count(dates: pa.Array, folder: DataFolder) -> None:
+    owners = pa.array([row["contributor"] for row in folder.rows])
+    (folder.path / "metadata.parquet").write_bytes(
+        parquet(file_name=pa.array([row["file_name"] for row in folder.rows]), contributor=owners, date=dates)
+    )
+    parts = partition(folder.spec(), 8)
+    assert len(parts.images) == 12 and all(image.date is None for image in parts.images)
+    (problem,) = problems_of(parts, "bad-date")
+    assert "column 'date' holds no dates" in problem.reason and problem.action == "kept"
 
 
 # Uploads: what one contributor does costs nobody else anything

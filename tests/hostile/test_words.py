@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from pathlib import Path
 
@@ -11,9 +13,10 @@ from hypothesis import strategies as st
 
 from infra.study_file import StudyFileError, load_preset
 from tasks.partition.names import looks
-from tasks.publish import text
+from tasks.publish import statement_files, text
 from tasks.study import Study
 from tests.partition.conftest import DataFolder, folder, problems_of
+from tests.publish.building import NAMES, build
 
 __all__ = ["folder"]  # a fixture
 SIGNS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
@@ -27,6 +30,15 @@ def test_no_cell_begins_like_a_formula_and_the_name_can_be_had_back(begins: str,
     assert not cell.lstrip().startswith(tuple(SIGNS)) or cell.lstrip()[:1] == ""
     undone = cell[1:] if re.match(rf"'+[\s\u200c\u200d]*[{re.escape(SIGNS)}]", cell) else cell
     assert undone == name
+
+
+def test_no_name_is_parted_where_cells_are_parted_at_another_character() -> None:
+    evil = ("Studio;=1+2", 'Studio";=1+2', "Studio\t=1+2")
+    table = statement_files(build((*evil, *NAMES[3:])))["credits.csv"].decode()
+    for parted_at in ",;\t|":
+        for row in csv.reader(io.StringIO(table), delimiter=parted_at):
+            assert not any(cell.lstrip().startswith(("=", "+", "@")) for cell in row), (parted_at, row)
+    assert [row["contributor"] for row in csv.DictReader(io.StringIO(table))][:3] == list(evil)
 
 
 @pytest.mark.parametrize("name", ["'t Hooft", "O'Neil", "a=b", "Anna-Maria", "3 + 4"])

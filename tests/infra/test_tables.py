@@ -83,6 +83,20 @@ def test_structures_are_refused_by_name_where_they_are_asked_for(column: pa.Arra
     assert read_parquet(data, ["b"])[1].to_pydict() == {"b": ["fine"]}
 
 
+def test_optional_structures_are_left_out() -> None:
+    data = written({"a": pa.array([{"x": 1}]), "b": ["fine"]})
+    names, table = read_parquet(data, ["a", "b"], optional=["a", "b"])
+    assert names == ["a", "b"] and table.to_pydict() == {"b": ["fine"]}
+
+
+def test_a_column_that_is_there_twice_is_refused_by_name_where_it_is_asked_for() -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table([pa.array(["x"])] * 3, names=["a", "b", "a"]), file)
+    with pytest.raises(TableError, match="it has the column 'a' 2 times"):
+        read_parquet(file.getvalue(), ["b", "a"])
+    assert read_parquet(file.getvalue(), ["b"])[1].to_pydict() == {"b": ["x"]}
+
+
 def test_cells_of_a_fixed_giant_size_are_refused() -> None:
     data = written({"a": pa.array([b"x" * 1000] * 10, pa.binary(1000))})
     with pytest.raises(TableError, match="cells of 1,000 bytes"):
