@@ -13,7 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.lease import LeaseHeld
-from infra.server import ServerError, check_welcome, end_on_terminate, environment, refusal, running_server, ui_url
+from infra.server import (
+    ServerError,
+    check_welcome,
+    end_on_terminate,
+    environment_of_flows,
+    refusal,
+    running_server,
+    ui_url,
+)
 from infra.store import StoreError
 from infra.study_file import StudyFileError
 from infra.work_pool_types import WorkPoolError
@@ -54,8 +62,8 @@ def run(command: Callable[[], int]) -> int:
             raise
         print(said, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted; start it again to go on where it was", file=sys.stderr)
+    except KeyboardInterrupt as error:  # infra.cancelled.RunCancelled is one, which says more
+        print(str(error) or "interrupted; start it again to go on where it was", file=sys.stderr)
         return 130
 
 
@@ -87,7 +95,7 @@ def _run_to_its_end(command: list[str]) -> int:
     """Run the flow's process. If we are interrupted it is asked to end, with time to report that and to give its lease
     back, before our server stops."""
     # A session of its own, so that Ctrl-C in a terminal comes to it once, from here.
-    process = subprocess.Popen(command, env={**LOGGING, **environment()}, start_new_session=True)
+    process = subprocess.Popen(command, env={**LOGGING, **environment_of_flows()}, start_new_session=True)
     try:
         return process.wait()
     except BaseException:

@@ -72,6 +72,7 @@ def _play(study: Study, first: list[str], later: list[str]) -> int:
     print("loading PyTorch and Prefect (some seconds)", flush=True)
     from flows.attribute import attribute  # imports Prefect, which reads its settings from the environment once
     from flows.reattribute import reattribute
+    from infra.cancelled import run_cancellable
     from infra.settings import store_url
     from infra.store import Store
     from tasks.statements.read import all_statements, latest_statement
@@ -83,15 +84,15 @@ def _play(study: Study, first: list[str], later: list[str]) -> int:
     everybody = with_only(living, [*first, *later])
     alone = everybody.model_copy(update={"estimation": everybody.estimation.model_copy(update={"reuse": False})})
     acts: list[tuple[str, Callable[[], str]]] = [
-        (f"Act 1: {_listed(first)} were there first", lambda: attribute(with_only(living, first))),
-        (f"Act 2: {_listed(later)} came later", lambda: reattribute(everybody)),
-        ("For comparison: the whole budget, inside the same epoch", lambda: attribute(alone)),
+        (f"Act 1: {_listed(first)} were there first", lambda: run_cancellable(attribute, with_only(living, first))),
+        (f"Act 2: {_listed(later)} came later", lambda: run_cancellable(reattribute, everybody)),
+        ("For comparison: the whole budget, inside the same epoch", lambda: run_cancellable(attribute, alone)),
     ]
     for act, play in acts[len(all_statements(store, living.name)) :]:  # what was played before stands
         print(f"\n{act}\n", flush=True)
         play()
     print("\nFor comparison: all of them from the beginning, in an epoch of their own\n", flush=True)
-    attribute(study)
+    run_cancellable(attribute, study)
     fresh = latest_statement(store, study.name)
     assert fresh is not None  # it was just published
     _compare(all_statements(store, living.name), fresh, later, store)

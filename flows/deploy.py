@@ -10,7 +10,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from infra.study_file import StudyFileError
 from tasks.study import ExecutionSpec
 
 if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
 
     from infra.automations import Zombies
@@ -92,7 +93,6 @@ def _deploy(arguments: argparse.Namespace) -> int:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError
 
-    from infra.automations import mark_zombies
     from infra.deploy import DeployError, deploy_all
     from infra.pools import make_pools
 
@@ -103,7 +103,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
             pools = make_pools(client, arguments.pools, arguments.gpus, lambda: _count_gpus(arguments.pools), settings)
             print(f"work pools are there; deploying {FILE} (some seconds)", flush=True)
             deployments = deploy_all(client, FILE, wanted, project)
-            zombies = mark_zombies(client, {name.partition("/")[0] for name in deployments})
+            zombies = _zombies(client, {name.partition("/")[0] for name in deployments})
     except DeployError as error:
         print(error, file=sys.stderr)
         return 1
@@ -113,6 +113,21 @@ def _deploy(arguments: argparse.Namespace) -> int:
         raise ServerError(f"the Prefect API at {api_url()} stopped answering: {error!r}; run this again") from error
     _say(pools, deployments, zombies)
     return 0
+
+
+def _zombies(client: SyncPrefectClient, flows: Collection[str]) -> Zombies | str:
+    """The automation; or why there is none, which takes nothing from what is deployed."""
+    import httpx
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    from infra.automations import mark_zombies
+
+    try:
+        return mark_zombies(client, flows)
+    except PrefectHTTPStatusError as error:
+        return refusal(error.response.status_code, str(error))
+    except httpx.TransportError as error:
+        return f"the Prefect API at {api_url()} stopped answering: {error!r}"
 
 
 def _kind_there() -> str | None:
@@ -202,7 +217,7 @@ def _count_gpus(kind: str) -> int:
     return workers_of(ExecutionSpec())
 
 
-def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse], zombies: Zombies) -> None:
+def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse], zombies: Zombies | str) -> None:
     print("\nWork pools")
     for pool in pools:
         limit = "no limit" if pool.limit is None else f"{pool.limit} at a time"
@@ -221,13 +236,7 @@ def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse], z
         print(f"  {name:<28} {each.work_pool_name} / {each.work_queue_name}")
         for schedule in each.schedules:
             print(f"    schedule {schedule.slug}: {'on' if schedule.active else 'off; switch it on in the UI'}")
-    print(f"\nAutomation\n  {zombies.name}: {zombies.change}")
-    if not zombies.ours:
-        print("    To have this version's own, delete it in the UI (Automations) and run this again")
-    if not zombies.enabled:
-        print(
-            "    IT IS SWITCHED OFF, and stays so: runs of machines that are gone stay Running, and hold a pool's places"
-        )
+    _say_automation(zombies)
     prefect = Path(sys.executable).with_name("prefect")
     command = str(prefect.relative_to(Path.cwd())) if prefect.is_relative_to(Path.cwd()) else "prefect"
     start = f"PREFECT_API_URL={shlex.quote(api_url())} {command} worker start --pool"
@@ -239,6 +248,18 @@ def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse], z
     if os.environ.get("PREFECT_API_AUTH_STRING"):
         print("  with PREFECT_API_AUTH_STRING in their environment too")
     print(f"\nPrefect UI:  {ui_url()}\nStart a run: {ui_url()}/deployments", flush=True)
+
+
+def _say_automation(zombies: Zombies | str) -> None:
+    lost = "runs of machines that are gone stay Running, and hold a pool's places"
+    if isinstance(zombies, str):
+        print(f"\nAutomation\n  WARNING: there is none, {lost}: {zombies}. All else is deployed; run this again")
+        return
+    print(f"\nAutomation\n  {zombies.name}: {zombies.change}")
+    if not zombies.ours:
+        print("    To have this version's own, delete it in the UI (Automations) and run this again")
+    if not zombies.enabled:
+        print(f"    IT IS SWITCHED OFF, and stays so: {lost}")
 
 
 if __name__ == "__main__":

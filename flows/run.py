@@ -27,10 +27,11 @@ def _main(arguments: argparse.Namespace) -> int:
 def _attribute(study: Study) -> int:
     print("loading PyTorch and Prefect (some seconds)", flush=True)
     from flows.attribute import attribute  # imports Prefect, which reads its settings from the environment once
+    from infra.cancelled import run_cancellable
     from tasks.evaluate.failures import TooManyFailures
 
     try:
-        where = attribute(study)
+        where = run_cancellable(attribute, study)
     except TooManyFailures as error:
         print(error, file=sys.stderr)
         return 1

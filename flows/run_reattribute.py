@@ -29,10 +29,11 @@ def _main(arguments: argparse.Namespace) -> int:
 def _reattribute(study: Study, new_epoch: bool) -> int:
     print("loading PyTorch and Prefect (some seconds)", flush=True)
     from flows.reattribute import reattribute  # imports Prefect, which reads its settings from the environment once
+    from infra.cancelled import run_cancellable
     from tasks.evaluate.failures import TooManyFailures
 
     try:
-        where = reattribute(study, new_epoch)
+        where = run_cancellable(reattribute, study, new_epoch)
     except TooManyFailures as error:
         print(error, file=sys.stderr)
         return 1

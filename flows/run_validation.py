@@ -53,10 +53,11 @@ def asked_by(changes: list[str]) -> ValidationSpec:
 def _validate(study: Study, asked: ValidationSpec) -> int:
     print("loading PyTorch and Prefect (some seconds)", flush=True)
     from flows.validate import validate  # imports Prefect, which reads its settings from the environment once
+    from infra.cancelled import run_cancellable
     from tasks.evaluate.failures import TooManyFailures
 
     try:
-        where = validate(study, asked)
+        where = run_cancellable(validate, study, asked)
     except TooManyFailures as error:
         print(error, file=sys.stderr)
         return 1

@@ -8,6 +8,9 @@ comes back must hear from a run that is well before it counts it out.
 Automations are edited in the UI, and their names are not unique. So the description ends with a digest of what was made
 here: while trigger and actions still have it, nobody has changed them, and a new version may; otherwise they are somebody's,
 and stay. One that is switched off stays so too.
+
+It tells runs by the names of their flows, so that those too are counted out that no deployment started. A flow of somebody
+else's on the same server that has the name of one of ours is treated alike.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from infra.digest import canonical_json, sha256
 NAME = "diffusion-credit: runs without heartbeat are Crashed"
 HEARTBEAT = 60.0  # seconds between two heartbeats of a run: PREFECT_FLOWS_HEARTBEAT_FREQUENCY in infra/templates
 WITHIN = 900.0  # seconds without any after which its machine is taken to be gone
+NO_HEARTBEAT = "no heartbeat for"  # how the message begins by which others tell that it was this automation
 BEAT = "prefect.flow-run.heartbeat"
 # After these nothing is owed: the run is over, or no process has it, for now. Not Cancelling: a run that is cancelled after
 # its machine is gone would otherwise be Cancelling for ever, and keep its place.
@@ -86,7 +90,7 @@ def _wanted(flows: Collection[str], within: float) -> AutomationCore:
         "state": "CRASHED",
         "name": None,
         "message": (
-            f"no heartbeat for {minutes}: its machine is gone, or cut off from this server. What it finished is in the "
+            f"{NO_HEARTBEAT} {minutes}: its machine is gone, or cut off from this server. What it finished is in the "
             "ledger. A shard is sent again by the run that waits for it; start anything else again yourself"
         ),
         "force": False,

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from infra import patience as asking
 
 T = TypeVar("T")
 
 UNANSWERED = (httpx.TransportError, PrefectHTTPStatusError)  # what a request raises that was not answered, or refused
+BRIEF = 2  # times that Prefect's client asks again, within seconds, where whoever asks is patient in their own way
+
+
+@contextlib.contextmanager
+def briefly() -> Iterator[None]:
+    """Requests in this block are not asked again for the many minutes for which a flow's client does so."""
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: BRIEF}):
+        yield
+
+
+def show(call: Callable[[], object], what: str, warn: Callable[[str], None]) -> None:
+    """Make something that people see in the Prefect UI. It is no reason to lose the work that it shows.
+
+    Args:
+        call: makes the artifact.
+        what: names it, for the warning if Prefect does not take it.
+    """
+    try:
+        call()
+    except UNANSWERED as error:
+        warn(f"{what} is not in the Prefect UI: {type(error).__name__}: {error}")
 
 
 def client() -> SyncPrefectClient:
@@ -31,7 +54,12 @@ def patiently(call: Callable[[], T], say: Callable[[str], None], patience: float
     Raises:
         httpx.TransportError, PrefectHTTPStatusError: when patience is spent, or at once if the server refuses (4xx).
     """
-    return asking.patiently(call, _passes, say, "the Prefect server", patience)
+
+    def ask() -> T:
+        with briefly():  # so that `say` is told, however patient the client is
+            return call()
+
+    return asking.patiently(ask, _passes, say, "the Prefect server", patience)
 
 
 def _passes(error: Exception) -> bool:

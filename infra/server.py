@@ -28,6 +28,9 @@ HOST = "127.0.0.1"
 LOOPBACK = {HOST, "localhost", "::1"}
 AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 START_SECONDS = 120
+# Times that a flow's client asks a Prefect server again, ever more slowly: for 13 minutes at least. Prefect's own default is
+# a minute; after that a flow that had done its work would end as Failed.
+CLIENT_RETRIES = "9"
 
 
 class ServerError(RuntimeError):
@@ -113,8 +116,8 @@ def refusal(status: int, what: str) -> str:
     """What to tell a person whom the Prefect API refused with this status; `what` it said."""
     if status in (401, 403):
         return (
-            f"the Prefect API at {api_url()} wants to know who asks ({what}): set PREFECT_API_AUTH_STRING to user:password, as "
-            f"its server has it in {AUTH}"
+            f"the Prefect API at {api_url()} wants to know who asks ({what}): set PREFECT_API_AUTH_STRING to user:password, "
+            f"as its server has it in {AUTH}"
         )
     return f"the Prefect API at {api_url()} refused: {what}"
 
@@ -171,6 +174,12 @@ def environment() -> dict[str, str]:
             name: ",".join(filter(None, (os.environ.get(name), HOST, "localhost"))) for name in ("NO_PROXY", "no_proxy")
         },
     }
+
+
+def environment_of_flows() -> dict[str, str]:
+    """Environment of a process that runs a flow: its work outlasts a server that is away for ten minutes. Not of those who
+    only ask: they say at once that nobody answers. The job templates in infra/templates say the same to workers' flows."""
+    return {"PREFECT_CLIENT_MAX_RETRIES": CLIENT_RETRIES, **environment()}
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:

@@ -20,6 +20,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments import run_deployment
 
 from infra import work_pool_server as ask
+from infra.automations import NO_HEARTBEAT
 from infra.patience import PATIENCE
 from infra.prefect_api import UNANSWERED, patiently
 from infra.work_pool_types import Ended
@@ -65,6 +66,7 @@ class WorkPool:
         self.deployment, self.queue, self.tags = deployment, queue, list(tags)
         self._say, self._most = say, most
         self._flying: dict[UUID, _Sent] = {}
+        self._counted_out: dict[UUID, float] = {}  # by the automation -> when it was last looked for (`time.monotonic`)
         self._warned = time.monotonic()
         self.refresh()
 
@@ -108,6 +110,7 @@ class WorkPool:
                 up. None, where nobody knows, is LONGEST_SILENT; so it is for runs that have begun no task yet: they wait for
                 a card, or fetch what they need.
         """
+        self._end_returned()
         if not self._flying:
             return {}
         runs = [run for wanted in ask.pages(self._flying) for run in self._patiently(partial(ask.runs, wanted))]
@@ -119,6 +122,9 @@ class WorkPool:
             if state.is_final():
                 starting = self._patiently(partial(ask.starting, run.id))
                 died = state.is_crashed() and self._patiently(partial(ask.life, run.id)).begun
+                if _counted_out(run):
+                    # A machine that went, or slept, is no evaluation's fault; and one that slept comes back.
+                    died, self._counted_out[run.id] = False, time.monotonic()
                 found[str(run.id)] = Ended(state.is_completed(), _said(run), starting, died)
             elif (given_up := self._given_up(run, silent)) is not None:
                 if not state.is_cancelling():
@@ -160,6 +166,30 @@ class WorkPool:
             for run in left:
                 self._patiently(partial(ask.cancel, run, why))
             asked |= left
+
+    def _end_returned(self) -> None:
+        """Cancel runs that the automation counted out and that work all the same: their machine slept, or was cut off.
+        What they had left was sent again. One that is silent is not cancelled: if its machine is gone, it would stay
+        Cancelling and keep its place."""
+        due = [run for run, looked in self._counted_out.items() if time.monotonic() - looked >= LOOK_AGAIN]
+        if not due:
+            return
+        there = [run for wanted in ask.pages(due) for run in self._patiently(partial(ask.runs, wanted))]
+        for run in there:
+            if not _counted_out(run):
+                continue  # it has ended, or somebody took it in hand
+            assert run.state is not None
+            last = self._patiently(partial(ask.life, run.id)).last
+            if last is None or last <= run.state.timestamp:
+                self._counted_out[run.id] = time.monotonic()
+                due.remove(run.id)
+                continue
+            self._patiently(
+                partial(ask.cancel, run.id, "it was counted out, and what it had left was sent again", True)
+            )
+            self._say(f"{run.name} ({run.id}) was counted out and goes on; it is cancelled")
+        for run_id in due:
+            del self._counted_out[run_id]
 
     def _given_up(self, run: FlowRun, silent: float | None) -> Ended | None:
         """How a run ended that is no longer waited for; None for all others.
@@ -236,6 +266,11 @@ def places_of(deployment: str, queue: str) -> int:
 def _ago(when: datetime) -> float:
     """Seconds since then."""
     return (datetime.now(UTC) - when).total_seconds()
+
+
+def _counted_out(run: FlowRun) -> bool:
+    """Whether the automation of infra.automations took its machine for gone."""
+    return run.state is not None and run.state.is_crashed() and (run.state.message or "").startswith(NO_HEARTBEAT)
 
 
 def _said(run: FlowRun) -> str:

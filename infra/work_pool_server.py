@@ -126,11 +126,11 @@ def life(run: UUID) -> Life:
     return Life(max(times, default=None), any(task.start_time is not None for task in tasks))
 
 
-def cancel(run: UUID, why: str) -> None:
-    """Ask a run to end."""
+def cancel(run: UUID, why: str, force: bool = False) -> None:
+    """Ask a run to end. force: even one that is over, by what Prefect knows."""
     with client() as server:
         try:
-            server.set_flow_run_state(run, Cancelling(message=why))
+            server.set_flow_run_state(run, Cancelling(message=why), force=force)
         except ObjectNotFound:
             return  # deleted meanwhile
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
@@ -10,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from infra.ledger import Ledger, ModelRecord
+from infra.prefect_api import briefly, show
 from infra.store import Store
 from tasks.evaluate.jobs import Outcome
 from tasks.partition import Partition
@@ -74,11 +76,14 @@ def enough_or_more(
     plan = go_on(study, partition, pruned, statistics, ledger, plan, outcomes, results, say=log.info)
     for line in say_round(plan.rounds[-1], study.estimation.stop_level):
         log.info("%s", line)
-    create_table_artifact(
+    rounds = partial(
+        create_table_artifact,
         rounds_table(plan.rounds, study.estimation.stop_level),
         key=f"estimation-{study.name}",
         description=plan.ended.sentence if plan.ended is not None else "The study goes on with another round.",
     )
+    with briefly():  # the next round waits
+        show(rounds, "the table of rounds", log.warning)
     if plan.ended is not None:
         log.info("%s", plan.ended.sentence)
     else:

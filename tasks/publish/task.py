@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from infra.prefect_api import show
 from infra.store import Store
 from tasks.publish import text
 from tasks.publish.artifacts import artifact_markdown, artifact_table
@@ -26,16 +28,20 @@ def publish_statement(data: StatementData, store: Store, still_ours: Callable[[]
     folder = store_statement(files, data.study.name, data.run, data.created, store, still_ours=still_ours)
     where = store.where(folder)
     for result in data.results:
-        create_table_artifact(
+        table = partial(
+            create_table_artifact,
             artifact_table(result, data),
             key=f"credits-{data.study.name}-{_slug(result.name)}",
             description=text.markdown(f"Credits for {result.name} ({result.unit}); {result.description}", 1000),
         )
-    create_markdown_artifact(
+        show(table, f"the table of {result.name}", log.warning)
+    page = partial(
+        create_markdown_artifact,
         artifact_markdown(data),
         key=f"statement-{data.study.name}",
         description=f"The statement, in full at {where}/report.html",
     )
+    show(page, "the statement", log.warning)
     log.info("credits:\n\n%s", terminal_table(data))
     log.info("statement: %s/report.html", where)
     return where

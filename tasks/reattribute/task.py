@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from infra.prefect_api import briefly, show
 from infra.store import Store
 from tasks.partition import Partition
 from tasks.publish import text
@@ -23,11 +26,14 @@ def what_is_new(study: Study, partition: Partition, data: Recipe, store: Store, 
     for sentence in news.sentences:
         log.info("%s", sentence)
     lines = [f"# {text.markdown(study.name)}: what is new", *(_prose(sentence) for sentence in news.sentences)]
-    create_markdown_artifact(
+    page = partial(
+        create_markdown_artifact,
         "\n\n".join(lines) + "\n",
         key=f"news-{study.name}",
         description="Who joined, left or changed since the last statement, and what is done about it.",
     )
+    with briefly():  # the run waits
+        show(page, "what is new", log.warning)
     return news
 
 

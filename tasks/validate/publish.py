@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from infra.prefect_api import show
 from infra.store import Store
 from tasks.validate.page import html, page
 from tasks.validate.storage import store_validation
@@ -22,10 +24,13 @@ def publish_validation(found: Validation, store: Store, still_ours: Callable[[],
     still_ours()
     files = {"page.md": shown.encode(), "validation.html": html(found).encode()}
     where = store.where(store_validation(found, files, store))
-    create_markdown_artifact(
+    log = get_run_logger()
+    artifact = partial(
+        create_markdown_artifact,
         shown,
         key=f"validation-{found.study}",
         description=f"Are these credits right? In full at {where}/validation.html",
     )
-    get_run_logger().info("validation: %s/validation.html", where)
+    show(artifact, "the validation", log.warning)
+    log.info("validation: %s/validation.html", where)
     return where

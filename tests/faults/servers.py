@@ -25,7 +25,6 @@ from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from infra.job_templates import CPU_POOL, GPU_POOL
-from infra.lease import Lease
 from infra.server import HOST, answers, environment
 from infra.store import Store
 from tasks.study import Study
@@ -73,8 +72,12 @@ class PrefectServer:
             )
         self._process = psutil.Process(process.pid)
         self._popen = process
-        wait_for(lambda: answers(self.url) or process.poll() is not None, 180, "an answer of the Prefect server")
-        assert process.poll() is None, self.log.read_text()
+        try:
+            wait_for(lambda: answers(self.url) or process.poll() is not None, 180, "an answer of the Prefect server")
+            assert process.poll() is None, self.log.read_text()
+        except BaseException:
+            self.kill()  # nobody else will: the block was not entered
+            raise
 
     def kill(self) -> None:
         """SIGKILL, to it and to all that it started."""
@@ -185,10 +188,11 @@ def assert_whole(store: Store, study: str) -> None:
     assert {key.split("/")[2] for key in store.list(f"studies/{study}")} == {"latest.json", watch.latest[0]}
 
 
-def is_free(store: Store, study: str) -> bool:
-    """Whether nobody holds a study."""
-    with Lease(store, study, "a test"):
-        return True
+def is_given_back(store: Store, study: str) -> bool:
+    """Whether the run that held a study last said that it ended. A dead process of this machine holds nothing, whatever its
+    lease says: to take the study would show nothing."""
+    newest = max(store.list(f"leases/{study}"))  # numbers are padded
+    return json.loads(store.read(newest))["given_back"] is True
 
 
 def end_at_once(*processes: psutil.Process) -> None:

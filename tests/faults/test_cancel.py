@@ -18,7 +18,7 @@ from tests.faults.servers import (
     assert_kept,
     begin,
     finished,
-    is_free,
+    is_given_back,
     living,
     pools_on,
     state_of,
@@ -60,6 +60,7 @@ def test_a_cancelled_run_ends_with_all_that_works_for_it_and_keeps_what_was_fini
         if mode == "work_pool":
             wait_for(lambda: any(gpu.runs() for gpu in all_of_them[1:]), 200, "a shard under way")
         before, theirs = finished(store), family(*all_of_them)
+        assert theirs, "nothing works for the run"
         click_cancel(there, run.id)
         clicked = time.monotonic()
         wait_for(lambda: not living(theirs), PROMISED, "the end of all processes that worked for the cancelled run")
@@ -71,7 +72,7 @@ def test_a_cancelled_run_ends_with_all_that_works_for_it_and_keeps_what_was_fini
         took = time.monotonic() - clicked
         print(f"{mode}: cancelled after {took:.0f} s, processes gone after {gone:.0f} s")
         assert {run.state_name for run in runs_of(there, "evaluate-shard")} <= {"Completed", "Cancelled"}
-        assert is_free(store, study.name)
+        assert is_given_back(store, study.name)
         assert_kept(before, store)
         assert not store.list(f"studies/{study.name}")
 

@@ -17,6 +17,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Completed, Crashed, Pending, Running, State
 
 from infra import work_pool
+from infra.automations import NO_HEARTBEAT
 from infra.job_templates import GPU_POOL
 from infra.work_pool import WorkPool
 from tests.orchestra import deploy, make_pools, prefect_server
@@ -119,6 +120,25 @@ def test_a_run_that_crashes_is_blamed_if_it_had_begun_an_evaluation(server: Sync
         be(server, run, Crashed(message="code -9"))
     found = pool.ended()
     assert found[began].died and not found[never].died
+
+
+def test_a_run_that_the_automation_counts_out_blames_nobody_and_is_ended_if_its_machine_comes_back(
+    server: SyncPrefectClient, pool: WorkPool, said: list[str]
+) -> None:
+    gone, slept = pool.send("gone", {}), pool.send("slept", {})
+    for run in (gone, slept):
+        be(server, run, Pending(), Running())
+        begin_task(server, run, "1", Running())
+        be(server, run, Crashed(message=f"{NO_HEARTBEAT} 15 min: its machine is gone"))
+    found = pool.ended()
+    assert found.keys() == {gone, slept} and not any(end.died or end.completed for end in found.values())
+    begin_task(server, slept, "2", Running())  # it woke up
+    assert not pool.ended()
+    assert server.read_flow_run(UUID(slept)).state_name == "Cancelling"
+    assert server.read_flow_run(UUID(gone)).state_name == "Crashed"  # cancelled, it would keep a place for ever
+    assert "slept" in said[-1] and "is cancelled" in said[-1]
+    be(server, gone, Completed())
+    assert not pool.ended() and not pool._counted_out
 
 
 def test_a_cancelled_run_whose_worker_is_gone_is_not_waited_for_for_ever(

@@ -1,0 +1,104 @@
+"""A run that no worker started, `python -m flows.run`, ends when somebody cancels it in the UI. A worker ends its runs
+itself; nobody does it for these: Prefect would leave them Cancelling, and at work, to their end."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, TypeVar
+from uuid import UUID
+
+from prefect import Flow
+from prefect.states import Cancelled
+
+from infra.prefect_api import UNANSWERED, briefly, client
+
+T = TypeVar("T")
+
+ASK_EVERY = 10.0  # seconds between two looks at the run's state
+_SIGNAL = signal.SIGUSR1  # not SIGINT, which a shell's background jobs ignore
+
+
+class RunCancelled(KeyboardInterrupt):
+    """Somebody cancelled the run: to whoever called it that is Ctrl-C."""
+
+
+class _Cancel(KeyboardInterrupt):
+    """Ends the flow as Ctrl-C does: through its `finally` blocks, past whoever catches an Exception."""
+
+
+def run_cancellable(flow: Flow[..., T], *arguments: Any, ask_every: float = ASK_EVERY) -> T:
+    """What a flow returns that is called here, in the main thread. Looks at its run's state while it goes on.
+
+    Raises:
+        RunCancelled: if the run was cancelled; it is Cancelled then, and has given back what it held.
+    """
+    watch = _Watch(ask_every)
+    watched = flow.with_options(on_running=[*flow.on_running_hooks, watch.begin])
+    try:
+        with _raising(), watch:
+            return watched(*arguments)
+    except _Cancel:
+        watch.tell()
+        raise RunCancelled("the run was cancelled; start it again to go on where it was") from None
+
+
+@contextlib.contextmanager
+def _raising() -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        raise _Cancel("cancelled in the Prefect UI")
+
+    before = signal.signal(_SIGNAL, end)
+    try:
+        yield
+    finally:
+        signal.signal(_SIGNAL, before)
+
+
+class _Watch:
+    """A thread that asks for the state of a run from when it is Running, and signals the main thread."""
+
+    def __init__(self, ask_every: float) -> None:
+        self._ask_every, self._run = ask_every, UUID(int=0)
+        self._done, self._ending = threading.Event(), threading.Lock()
+        # Outside the flow, whose client is not for other threads.
+        asking = contextvars.copy_context()
+        self._thread = threading.Thread(target=lambda: asking.run(self._look), name="is-it-cancelled", daemon=True)
+
+    def __enter__(self) -> _Watch:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._ending:
+            self._done.set()  # after this no signal is sent
+
+    def begin(self, flow: Any, flow_run: Any, state: Any) -> None:
+        """The flow's hook: it is Running. A run that is tried again is so more than once."""
+        if not self._thread.is_alive() and not self._done.is_set():
+            self._run = flow_run.id
+            self._thread.start()
+
+    def _look(self) -> None:
+        while not self._done.wait(self._ask_every):
+            try:
+                with briefly(), client() as server:
+                    state = server.read_flow_run(self._run).state
+            except UNANSWERED:
+                continue  # the server is away; the run goes on without it
+            if state is None or not (state.is_cancelling() or state.is_cancelled()):
+                continue
+            with self._ending:
+                if not self._done.is_set():
+                    main = threading.main_thread().ident
+                    assert main is not None
+                    signal.pthread_kill(main, _SIGNAL)
+            return
+
+    def tell(self) -> None:
+        """To Prefect an interrupted flow has Crashed."""
+        with client() as server:
+            server.set_flow_run_state(self._run, Cancelled(message="Cancelled in the Prefect UI"), force=True)

@@ -1,0 +1,77 @@
+"""A Prefect server that is away: a flow's client outlasts it, and what is only for people to see is no reason to fail."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from flows.deploy import _say_automation, _zombies
+from infra.job_templates import KINDS, POOLS, job_template
+from infra.patience import PATIENCE
+from infra.prefect_api import BRIEF, briefly, client, patiently, show
+from infra.server import CLIENT_RETRIES, HOST, environment, environment_of_flows
+
+LEAST = 0.8  # of a pause: Prefect's jitter
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """The address of a server that is not there; requests to it are not made again."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        url = f"http://{HOST}:{probe.getsockname()[1]}/api"
+    with temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0}):
+        yield url
+
+
+def test_a_flows_client_asks_for_as_long_as_a_server_may_be_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_CLIENT_MAX_RETRIES", raising=False)
+    assert LEAST * sum(2**n for n in range(1, int(CLIENT_RETRIES) + 1)) > PATIENCE
+    assert environment_of_flows()["PREFECT_CLIENT_MAX_RETRIES"] == CLIENT_RETRIES
+    assert "PREFECT_CLIENT_MAX_RETRIES" not in environment()  # whoever only asks hears at once that nobody answers
+    for kind in KINDS:
+        for pool in POOLS:
+            assert job_template(kind, pool)["job_configuration"]["env"]["PREFECT_CLIENT_MAX_RETRIES"] == CLIENT_RETRIES
+
+
+def test_an_artifact_that_nobody_takes_is_a_warning(nobody: str) -> None:
+    said: list[str] = []
+    show(lambda: create_markdown_artifact("text", key="statement-small"), "the statement", said.append)
+    assert len(said) == 1 and said[0].startswith("the statement is not in the Prefect UI: ConnectError")
+
+
+def test_what_is_wrong_with_an_artifact_itself_is_an_error(nobody: str) -> None:
+    with pytest.raises(ZeroDivisionError):
+        show(lambda: 1 // 0, "the statement", print)
+
+
+def test_whoever_waits_is_told_however_patient_the_client_is(nobody: str) -> None:
+    seen: list[int] = []
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: int(CLIENT_RETRIES)}):
+
+        def ask() -> str:
+            seen.append(PREFECT_CLIENT_MAX_RETRIES.value())
+            return "there"
+
+        assert patiently(ask, print, PATIENCE) == "there"
+        assert seen == [BRIEF] and PREFECT_CLIENT_MAX_RETRIES.value() == int(CLIENT_RETRIES)
+        began = time.monotonic()
+        with briefly(), pytest.raises(httpx.TransportError), client() as server:
+            server.read_automations()
+        assert time.monotonic() - began < 60  # 6 s of pauses; of the patient one, a thousand
+
+
+def test_an_automation_that_cannot_be_made_is_a_warning_in_the_summary(
+    nobody: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with SyncPrefectClient(nobody) as server:
+        _say_automation(_zombies(server, ["attribute"]))
+    said = capsys.readouterr().out
+    assert "WARNING: there is none" in said and "All else is deployed" in said
