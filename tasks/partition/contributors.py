@@ -15,6 +15,7 @@ from tasks.partition.names import MERGED, closest
 from tasks.partition.types import Claim, Contributor, DataError, Image, Problem
 
 _ROUNDING = 1e-9  # ten shares of 0.1 are one image
+NAMED = 20  # files that a problem lists
 
 
 def restrict(
@@ -82,7 +83,7 @@ def settle_small(
         elif small == "drop" or not trained:
             becomes[name] = None
             kind = "small-contributor" if trained else "empty-contributor"
-            reason = few if trained else f"all {owned[name]:g} images of {name!r} are held out, none is for training"
+            reason = few if trained else _all_held_out(name, owned[name], images)
             problems.append(Problem(name, kind, f"{reason}; left out with its images", "left out"))
         else:
             problems.append(Problem(name, "small-contributor", f"{few}; its credit will be uncertain", "kept"))
@@ -164,3 +165,9 @@ def count(shares: Iterable[Sequence[tuple[str, float]]]) -> dict[str, float]:
         for name, share in pairs:
             sums[name] += share
     return {name: round(total, 9) for name, total in sums.items()}
+
+
+def _all_held_out(name: str, owned: float, images: list[Image]) -> str:
+    files = [repr(image.file_name) for image in images if name in image.shares]
+    shown = ", ".join(files[:NAMED]) + (f" and {len(files) - NAMED} more" if len(files) > NAMED else "")
+    return f"all {owned:g} images of {name!r} are held out, none is for training ({shown})"
