@@ -21,6 +21,7 @@ from prefect.states import Completed, State
 
 from infra.ledger import Ledger
 from infra.patience import patiently_with_store
+from infra.prefect_api import briefly
 from infra.store import NOBODYS_FAULT, Store
 from tasks.evaluate.errors import may_pass
 from tasks.evaluate.failures import TooManyFailures, check_failures
@@ -239,7 +240,8 @@ class _Bar:
         self._shown, self._moved = done, time.monotonic()
         self._artifact: UUID | None = None
         try:
-            artifact = create_progress_artifact(progress=100.0 * done / total, key=key, description=description)
+            with briefly():  # nothing is evaluated meanwhile
+                artifact = create_progress_artifact(progress=100.0 * done / total, key=key, description=description)
         except Exception as error:
             get_run_logger().warning("there is no progress in the Prefect UI: %s", error)
         else:
@@ -258,7 +260,8 @@ class _Bar:
             return
         self._shown, self._moved = done, time.monotonic()
         try:
-            update_progress_artifact(self._artifact, progress=100.0 * done / self._total)
+            with briefly():
+                update_progress_artifact(self._artifact, progress=100.0 * done / self._total)
         except Exception as error:
             # A bar that stands still, while the API is away, is no reason to lose hours of work.
             log.warning("the progress in the Prefect UI could not be moved: %s", error)

@@ -186,10 +186,10 @@ def _from_rows(rows: list[Row], folder: Files, claims: Claims, uploader: str | N
     respelled: list[str] = []
     unlike = {name.casefold(): name for name in folder.files}
     for name, listed in sorted(by_file.items()):
+        if len(listed) > 1 and not cells.repeats_agree(name, listed, claims):
+            continue  # before anything is said of a row that may not be the one that is meant
         row = listed[0]
         shares = cells.owners(name, row, claims, uploader)
-        if len(listed) > 1 and not cells.repeats_agree(name, listed, claims):
-            continue
         if shares is None:
             continue
         bad = [owner for owner, _ in shares if unsafe(owner)]

@@ -168,6 +168,6 @@ def count(shares: Iterable[Sequence[tuple[str, float]]]) -> dict[str, float]:
 
 
 def _all_held_out(name: str, owned: float, images: list[Image]) -> str:
-    files = [repr(image.file_name) for image in images if name in image.shares]
+    files = [repr(image.file_name) for image in images if name in dict(image.shares)]
     shown = ", ".join(files[:NAMED]) + (f" and {len(files) - NAMED} more" if len(files) > NAMED else "")
     return f"all {owned:g} images of {name!r} are held out, none is for training ({shown})"

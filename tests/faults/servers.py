@@ -184,7 +184,8 @@ def assert_whole(store: Store, study: str) -> None:
     assert len(watch.latest) == 1
     evaluations = table(store, study, "evaluations.parquet")
     assert len(evaluations) == EVALUATIONS and evaluations["failure"].isna().all()
-    assert not evaluations.duplicated(["members", "seed"]).any()
+    rows = zip(evaluations["members"].map(tuple), evaluations["seed"], strict=True)
+    assert len(set(rows)) == EVALUATIONS
     assert {key.split("/")[2] for key in store.list(f"studies/{study}")} == {"latest.json", watch.latest[0]}
 
 

@@ -45,8 +45,11 @@ def away(server: PrefectServer) -> None:
 
 def test_a_run_in_processes_goes_on_without_the_server_and_ends_well(data: Path, store: Store, tmp_path: Path) -> None:
     study = small_study(data, coalition=SLOWER, execution={"mode": "processes", "workers": 2})
-    patient = {"PREFECT_CLIENT_MAX_RETRIES": CLIENT_RETRIES}  # as flows.command has it
-    with PrefectServer(tmp_path) as server, Nursery(server.url, tmp_path / "runs", **patient) as nursery:
+    # As patient as flows.command makes it.
+    with (
+        PrefectServer(tmp_path) as server,
+        Nursery(server.url, tmp_path / "runs", PREFECT_CLIENT_MAX_RETRIES=CLIENT_RETRIES) as nursery,
+    ):
         run = nursery.start(study, store.url)
         wait_for(lambda: scores(store) >= 6 or run.ended, what="the third evaluation")
         assert not run.ended, run.said()
