@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import faulthandler
 import json
-import pickle
 import resource
 import time
 import traceback
@@ -21,6 +20,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import seed as seeded
 
+from tests.fuzz.kept import packed
 from tests.fuzz.targets import Target, bounded, targets
 
 ROUND = 100  # examples of one seed
@@ -54,7 +54,7 @@ def one_round(target: Target, seed: int, at_hand: Path, end: float | None = None
         if end is not None and time.monotonic() > end:
             return  # the time is up: the rest of the round passes
         count += 1
-        at_hand.write_bytes(pickle.dumps(example))  # ours, written and read by this program only
+        at_hand.write_bytes(packed(example))
         bounded(target.check, example)
 
     wanted = settings(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import pickle
 import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz import __main__ as runner
 from tests.fuzz.inside import one_round
+from tests.fuzz.kept import packed, unpacked
 from tests.fuzz.targets import NAMES, Target, bounded, check_image
 from tests.hostile.bytes import HONEST
 
@@ -35,7 +36,7 @@ def test_what_is_planted_is_found_shrunk_and_made_again_by_its_seed(tmp_path: Pa
     for name in ("input", "again"):
         said, count = one_round(target, 7, tmp_path / name)
         assert said is not None and "three bytes" in said and count > 1
-        assert pickle.loads((tmp_path / name).read_bytes()) == b"\0\0\0", "not the smallest input"
+        assert unpacked((tmp_path / name).read_bytes()) == b"\0\0\0", "not the smallest input"
 
 
 def test_a_crash_of_the_process_is_a_finding_with_its_input(
@@ -69,3 +70,19 @@ def test_too_much_memory_is_found() -> None:
 
     with pytest.raises(AssertionError, match=r"took .* MB"):
         bounded(check, 600_000_000)
+
+
+KEPT = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.binary(),
+    lambda parts: st.lists(parts) | st.tuples(parts, parts) | st.dictionaries(st.text(), parts),
+)
+
+
+@given(KEPT)
+def test_an_input_comes_back_from_its_file_as_it_was(example):
+    assert repr(unpacked(packed(example))) == repr(example)
+
+
+def test_a_kept_input_is_read_without_running_anything():
+    with pytest.raises(ValueError):
+        unpacked(b"\x80\x04cos\nsystem\n(S'true'\ntR.")
