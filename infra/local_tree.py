@@ -119,8 +119,5 @@ def _open(part: str, flags: int, folder: int) -> int:
         raise
 
 
-_NOT_A_FILE = {
-    errno.ENXIO,
-    errno.ENOTDIR,
-    errno.ENODEV,
-}  # a socket, a part that is no folder, a device that nobody serves
+# A socket, a part that is no folder, a device that nobody serves.
+_NOT_A_FILE = {errno.ENXIO, errno.ENOTDIR, errno.ENODEV}

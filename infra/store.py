@@ -46,7 +46,16 @@ from safetensors import SafetensorError
 from infra.bucket import Bucket
 from infra.digest import canonical_json, sha256, sha256_of_file
 from infra.local_files import Folder
-from infra.store_types import NOBODYS_FAULT, DiskFull, Entry, StoreError, StoreRefused, StoreUnavailable, is_full
+from infra.store_types import (
+    NOBODYS_FAULT,
+    DiskFull,
+    Entry,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    full_of_temporary_files,
+    is_full,
+)
 
 __all__ = [
     "NOBODYS_FAULT",
@@ -253,7 +262,4 @@ def scratch_folder() -> Iterator[str]:
     except (OSError, SafetensorError) as error:
         if not is_full(error):
             raise
-        raise DiskFull(
-            f"the disk of temporary files, {tempfile.gettempdir()}, is full ({error}). Make room on it, or set TMPDIR to a "
-            "folder with more, and start the same command again: what was finished is kept"
-        ) from error
+        raise full_of_temporary_files(error) from error

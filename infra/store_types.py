@@ -6,9 +6,9 @@ import errno
 import tempfile
 from dataclasses import dataclass
 
-FULL = frozenset(
-    {errno.ENOSPC, errno.EDQUOT}
-)  # what the system says when a disk, or somebody's part of it, has no room
+# What the system says when a disk, or somebody's part of it, has no room.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_MAKE_ROOM = "set TMPDIR to a folder with more, and start the same command again: what was finished is kept"
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,19 @@ def full_besides_the_store(error: BaseException) -> DiskFull:
     """The error for people where something else than the store was written to."""
     return DiskFull(
         f"a disk that is written to besides the store is full ({type(error).__name__}: {error}): mostly that of temporary "
-        f"files, {tempfile.gettempdir()}. Make room on it, or set TMPDIR to a folder with more, and start the same command "
-        "again: what was finished is kept"
+        f"files, {tempfile.gettempdir()}. Make room on it, or {_MAKE_ROOM}"
+    )
+
+
+def full_of_temporary_files(error: BaseException) -> DiskFull:
+    """The error for people where it was a folder for temporary files."""
+    return DiskFull(
+        f"the disk of temporary files, {tempfile.gettempdir()}, is full ({error}). Make room on it, or {_MAKE_ROOM}"
     )
 
 
 def no_room_to_fetch(where: str, size: int, room: int, folder: str) -> DiskFull:
     """The error where an object is to be fetched to a disk without room for it. size, room: bytes."""
     return DiskFull(
-        f"{where} has {size:,} bytes, and there is room for {room:,} at {folder}. Make room on that disk, or set TMPDIR to "
-        "a folder with more, and start the same command again: what was finished is kept"
+        f"{where} has {size:,} bytes, and there is room for {room:,} at {folder}. Make room on that disk, or {_MAKE_ROOM}"
     )

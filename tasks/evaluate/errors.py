@@ -6,7 +6,8 @@ import traceback
 
 from infra.ledger import LedgerConflict
 from infra.store_types import NOBODYS_FAULT, DiskFull, StoreRefused, StoreUnavailable, full_besides_the_store, is_full
-from tasks.evaluate.memory import OutOfMemory, advice, is_out_of_memory
+from tasks.evaluate.memory import OutOfMemory, advice
+from tasks.model.memory import is_out_of_memory
 
 
 class WorkerDied(RuntimeError):

@@ -25,6 +25,7 @@ from infra.ledger import LatentsRecord, Ledger, LedgerConflict, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store, StoreError, scratch_folder
 from tasks.families.types import Base, base_digest
+from tasks.model.memory import machines_fault
 from tasks.model.model import Model
 from tasks.model.train import TrainingData
 from tasks.progress import Say, Ticker, silent
@@ -73,12 +74,6 @@ def tensors_in(store: Store, key: str, digest: str) -> dict[str, torch.Tensor]:
         return load_safetensors(data)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:  # KeyError: a type that torch does not have
         raise StoreError(f"{store.where(key)} holds no weights: {error}") from error
-
-
-def machines_fault(error: BaseException) -> bool:
-    """Whether memory or a card failed, and what was read is not to blame: torch says both as RuntimeErrors."""
-    of_a_card = (torch.OutOfMemoryError, *([torch.AcceleratorError] if hasattr(torch, "AcceleratorError") else []))
-    return isinstance(error, of_a_card) or "can't allocate memory" in str(error) or str(error).startswith("CUDA ")
 
 
 def fill(model: Model, tensors: dict[str, torch.Tensor], where: str) -> None:

@@ -22,9 +22,7 @@ from tasks.study import DataSpec
 _DOCUMENTS = ("readme", "license", "licence", "attribution", "notice", "copying", "changelog", "citation")
 _IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jp2"}
 LARGEST_TABLE = 64 * 2**20  # bytes of a table in an upload, which anybody may have made
-MOST_PROBLEMS = (
-    100  # of a kind in one upload; more are told together, so that no upload makes a statement too large to read
-)
+MOST_PROBLEMS = 100  # of a kind in one upload; more are told together, so that no statement is too large to read
 _LISTED_NAMES = 10  # how many file names one sentence holds at most
 
 

@@ -11,11 +11,11 @@ from typing import Literal
 
 import numpy as np
 
+from tasks.partition.claims import named
 from tasks.partition.names import MERGED, closest
 from tasks.partition.types import Claim, Contributor, DataError, Image, Problem
 
 _ROUNDING = 1e-9  # ten shares of 0.1 are one image
-NAMED = 20  # files that a problem lists
 
 
 def restrict(
@@ -83,7 +83,10 @@ def settle_small(
         elif small == "drop" or not trained:
             becomes[name] = None
             kind = "small-contributor" if trained else "empty-contributor"
-            reason = few if trained else _all_held_out(name, owned[name], images)
+            reason = few
+            if not trained:
+                files = named([image.file_name for image in images if name in dict(image.shares)])
+                reason = f"all {owned[name]:g} images of {name!r} are held out, none is for training ({files})"
             problems.append(Problem(name, kind, f"{reason}; left out with its images", "left out"))
         else:
             problems.append(Problem(name, "small-contributor", f"{few}; its credit will be uncertain", "kept"))
@@ -165,9 +168,3 @@ def count(shares: Iterable[Sequence[tuple[str, float]]]) -> dict[str, float]:
         for name, share in pairs:
             sums[name] += share
     return {name: round(total, 9) for name, total in sums.items()}
-
-
-def _all_held_out(name: str, owned: float, images: list[Image]) -> str:
-    files = [repr(image.file_name) for image in images if name in dict(image.shares)]
-    shown = ", ".join(files[:NAMED]) + (f" and {len(files) - NAMED} more" if len(files) > NAMED else "")
-    return f"all {owned:g} images of {name!r} are held out, none is for training ({shown})"

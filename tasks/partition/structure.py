@@ -28,22 +28,8 @@ _OF_PIXELS = (b"IDAT", b"fdAT", b"fcTL")
 _COMMENT = re.compile(rb"#[^\r\n]*[\r\n]?")  # Pillow goes on behind its end, with the same word
 _PPM_MAGIC = re.compile(rb"\S{1,6}")
 _TIFF = (b"II*\0", b"MM\0*", b"MM*\0", b"II\0*", b"MM\0+", b"II+\0")  # all that Pillow takes for one
-_BYTES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-}  # of a value, by its type
+# Bytes of a value, by its type.
+_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _KEPT_AS_BYTES = (1, 2, 7)  # not the signed bytes of type 6: Pillow makes numbers of them
 _PLACES = (273, 324)  # of strips and tiles: Pillow makes an object of each, whatever their type
 

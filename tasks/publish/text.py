@@ -15,9 +15,8 @@ from markupsafe import Markup
 DISPLAY_LIMIT = 40
 _JOINERS = "\u200c\u200d"  # needed to write Persian, Indic scripts and emoji
 _BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that are drawn as nothing
-_UNSEEN_MARKS = re.compile(
-    "[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
-)  # they choose another glyph, if any
+# They choose another glyph, if any.
+_UNSEEN_MARKS = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _MARKS_IN_A_ROW = 4  # enough for Thai, Hebrew and Vietnamese; more would paint over the lines above and below
 _FORMULA = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # the wide ones too: some spreadsheets take them for the same
 _FORMULA_CELL = re.compile(rf"'*[\s\u200c\u200d]*[{re.escape(_FORMULA)}]")

@@ -18,8 +18,9 @@ from infra.ledger import Ledger, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import NOBODYS_FAULT, Store, StoreError, scratch_folder
 from tasks.families import Family, family_of
-from tasks.families.stored import base_is_stored, base_of, fetch_base, machines_fault, prepared, store_base
+from tasks.families.stored import base_is_stored, base_of, fetch_base, prepared, store_base
 from tasks.families.types import FamilyError
+from tasks.model.memory import machines_fault
 from tasks.model.model import Model
 from tasks.model.parts import PipelineError
 from tasks.model.speed import prepare_for_training

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tasks.evaluate.jobs import Job
-from tasks.plan.lacking import Held, Lack, lacking, whole
+from tasks.plan.lacking import Held, lacking, whole
 from tasks.plan.plan import Plan
 from tasks.preview.prices import rates
 from tasks.preview.types import Storage, Work
 from tasks.preview.work import add_up
 from tasks.progress import clock
 from tasks.recipe import Recipe
-from tasks.study import Study
 from tasks.validate.worlds import Asked
 
 NOTHING_STORED = Storage(images=0, models=0, weights=0, weights_exact=True, samples=0)
@@ -36,11 +34,13 @@ class Priced:
 
 def priced(way: Asked, pruned: Recipe, plan: Plan, held: Held) -> Priced:
     """What a way asks for. plan: its coalitions, held against the ledger. pruned: what they start from."""
+    prices = rates(way.study, pruned, held)
+    largest = max(plan.jobs, key=lambda job: len(job.members))
     return Priced(
         way.name,
         len(plan.jobs),
-        _work(way.study, pruned, [lacking(plan.jobs[i], held) for i in plan.missing], held),
-        _work(way.study, pruned, [whole(_largest(plan))], held).seconds,
+        add_up([lacking(plan.jobs[i], held) for i in plan.missing], prices, NOTHING_STORED),
+        add_up([whole(largest)], prices, NOTHING_STORED).seconds,
     )
 
 
@@ -65,14 +65,6 @@ def in_lines(ways: Sequence[Priced], cuts: int, workers: int, say: Callable[[str
             f"  and what the methods' counterfactuals ask for, retrained: at most {cuts}, some of them evaluated by then; "
             f"at most {_shared(most, workers)}"
         )
-
-
-def _work(study: Study, pruned: Recipe, lacks: Sequence[Lack], held: Held) -> Work:
-    return add_up(lacks, rates(study, pruned, held), NOTHING_STORED)
-
-
-def _largest(plan: Plan) -> Job:
-    return max(plan.jobs, key=lambda job: len(job.members))
 
 
 def _lasting(way: Priced) -> str:

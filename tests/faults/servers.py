@@ -21,18 +21,18 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import LogFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import LogSort
-from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from infra.job_templates import CPU_POOL, GPU_POOL
+from infra.s3_server import S3Server
 from infra.server import HOST, answers, environment
 from infra.store import Store
 from tasks.study import Study
-from tests.faults.running import wait_for
+from tests.faults.running import Nursery, Run, wait_for
 from tests.faults.watching import Watch
 from tests.flows.reading import ledger, made, table
-from tests.orchestra import POLL_SECONDS, Worker, close_runs, deploy, make_pools, running_worker
-from tests.small import EVALUATIONS
+from tests.orchestra import POLL_SECONDS, deploy, make_pools
+from tests.small import EVALUATIONS, small_study
 
 GONE = 60.0  # seconds: for so long the store is away
 
@@ -114,22 +114,11 @@ def pools_on(server: PrefectServer, beat: int | None = None) -> Iterator[dict[st
         yield {**there, "PREFECT_WORKER_QUERY_SECONDS": POLL_SECONDS, "OMP_NUM_THREADS": "1"}
 
 
-@contextlib.contextmanager
-def workers(there: Mapping[str, str], store: Store, folder: Path) -> Iterator[tuple[Worker, Worker, Worker]]:
-    """One that drives and two that evaluate, on this store."""
-    ours = {**there, "CREDIT_STORE": store.url}
-    with contextlib.ExitStack() as stack:
-        stack.callback(close_runs, there)
-        driver = stack.enter_context(running_worker(CPU_POOL, "driver", ours, folder))
-        first, second = (stack.enter_context(running_worker(GPU_POOL, f"gpu-{i}", ours, folder)) for i in (0, 1))
-        yield driver, first, second
-
-
-def begin(study: Study) -> FlowRun:
-    """Start it as the UI's form does."""
-    run = run_deployment("attribute/small", parameters={"study": study.model_dump(mode="json")}, timeout=0)
-    assert isinstance(run, FlowRun)
-    return run
+def begun_on(server: S3Server, data: Path, nursery: Nursery) -> tuple[Study, Store, Run]:
+    """A run with two workers whose store is on that server, long enough for something to happen to it."""
+    study = small_study(data, coalition={"steps": 20}, execution={"mode": "processes", "workers": 2})
+    url = server.url("store")
+    return study, Store(url), nursery.start(study, url, **server.environment())
 
 
 def state_of(there: Mapping[str, str], run: UUID) -> str:

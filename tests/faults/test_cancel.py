@@ -16,15 +16,14 @@ from tests.faults.running import wait_for
 from tests.faults.servers import (
     PrefectServer,
     assert_kept,
-    begin,
     finished,
     is_given_back,
     living,
     pools_on,
     state_of,
-    workers,
 )
 from tests.orchestra import Worker, runs_of
+from tests.pooled import begin, workers
 from tests.small import small_study
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.evaluate.memory import is_out_of_memory
+from tasks.model.memory import is_out_of_memory
 from tests.faults.running import Nursery, changed
 from tests.faults.scored_again import Unscored, unscored
 from tests.faults.test_failing_coalition import assert_statement_names

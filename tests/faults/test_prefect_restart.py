@@ -14,16 +14,15 @@ from tests.faults.servers import (
     PrefectServer,
     assert_kept,
     assert_whole,
-    begin,
     finish,
     finished,
     is_given_back,
     pools_on,
     said_by,
-    workers,
 )
 from tests.faults.test_kills import trained
 from tests.orchestra import runs_of
+from tests.pooled import begin, workers
 from tests.small import small_study
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]

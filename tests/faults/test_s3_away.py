@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from infra.s3_server import S3Server
-from infra.store import Store
 from tests.faults.running import Nursery, wait_for
-from tests.faults.servers import GONE, assert_whole
+from tests.faults.servers import GONE, assert_whole, begun_on
 from tests.faults.test_kills import trained
 from tests.flows.reading import ledger
-from tests.small import small_study
 
 pytestmark = [pytest.mark.faults, pytest.mark.s3, pytest.mark.timeout(900)]
 
@@ -21,10 +19,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.s3, pytest.mark.timeout(900)]
 def test_a_store_that_is_gone_for_a_minute_costs_no_evaluation(
     data: Path, own_s3_server: S3Server, nursery: Nursery
 ) -> None:
-    url = own_s3_server.url("store")
-    store = Store(url)
-    study = small_study(data, coalition={"steps": 20}, execution={"mode": "processes", "workers": 2})
-    run = nursery.start(study, url, **own_s3_server.environment())
+    study, store, run = begun_on(own_s3_server, data, nursery)
     wait_for(lambda: len(store.list("ledger/scores")) >= 6 or run.ended, what="the third evaluation")
     assert not run.ended, run.said()
     own_s3_server.stop()
@@ -35,7 +30,7 @@ def test_a_store_that_is_gone_for_a_minute_costs_no_evaluation(
     assert {key: ledger(store).get(key) for key in before} == before
     assert_whole(store, study.name)
     said = run.said()
-    assert f"the store {url} does not answer" in said and "it is asked again for 10 min" in said
+    assert f"the store {store.url} does not answer" in said and "it is asked again for 10 min" in said
     names = trained(run)
     again = [name for name in names if names.count(name) > 1]
     assert len(set(again)) <= 2, f"more than the two evaluations in flight were trained twice: {again}"

@@ -13,9 +13,8 @@ from infra.digest import sha256
 from infra.s3_server import S3Server
 from infra.store import Store, StoreError
 from tests.faults.running import Nursery, Run, wait_for
-from tests.faults.servers import assert_whole
+from tests.faults.servers import assert_whole, begun_on
 from tests.faults.test_kills import trained
-from tests.small import small_study
 
 pytestmark = [pytest.mark.faults, pytest.mark.s3, pytest.mark.timeout(900)]
 
@@ -47,10 +46,7 @@ class Writing(threading.Thread):
 def test_a_store_killed_in_mid_write_has_whole_objects_only_and_the_run_goes_on(
     data: Path, own_s3_server: S3Server, nursery: Nursery
 ) -> None:
-    url = own_s3_server.url("store")
-    store = Store(url)
-    study = small_study(data, coalition={"steps": 20}, execution={"mode": "processes", "workers": 2})
-    run = nursery.start(study, url, **own_s3_server.environment())
+    study, store, run = begun_on(own_s3_server, data, nursery)
     for kill in range(1, KILLS + 1):
         done = 8 * kill
         wait_for(partial(scored, store, run, done), what=f"{done} scores")

@@ -21,15 +21,14 @@ from tests.faults.servers import (
     PrefectServer,
     assert_kept,
     assert_whole,
-    begin,
     end_at_once,
     finish,
     finished,
     pools_on,
     said_by,
-    workers,
 )
 from tests.orchestra import runs_of
+from tests.pooled import begin, workers
 from tests.small import small_study
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import re
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 import s3fs
 from prefect.client.schemas.objects import FlowRun
-from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.attribute import attribute
@@ -29,13 +27,13 @@ from tests.flows.reading import manifest, table
 from tests.orchestra import (
     POLL_SECONDS,
     Worker,
-    close_runs,
     deploy,
     make_pools,
     prefect_server,
     running_worker,
     runs_of,
 )
+from tests.pooled import begin, workers
 from tests.small import DESIGNERS, EVALUATIONS, small_study
 
 pytestmark = [pytest.mark.servers, pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -58,28 +56,10 @@ def there(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
             yield {**found, **s3_server.environment(), "PREFECT_WORKER_QUERY_SECONDS": POLL_SECONDS}
 
 
-@contextlib.contextmanager
-def workers(there: dict[str, str], store: Store, folder: Path) -> Iterator[tuple[Worker, Worker, Worker]]:
-    """One that drives and two that evaluate, on this store."""
-    environment = {**there, "CREDIT_STORE": store.url}
-    with contextlib.ExitStack() as stack:
-        stack.callback(close_runs, there)
-        driver = stack.enter_context(running_worker(CPU_POOL, "driver", environment, folder))
-        first, second = (stack.enter_context(running_worker(GPU_POOL, f"gpu-{i}", environment, folder)) for i in (0, 1))
-        yield driver, first, second
-
-
 def on_the_pool(data: Path, execution: dict[str, Any] | None = None, **sections: Any) -> Study:
     """`small_study` in shards: two of one evaluation to see how long they take, then one for each worker."""
     where = {"mode": "work_pool", "shard_minutes": 1, **(execution or {})}
     return small_study(data, **{**sections, "execution": where})
-
-
-def begin(study: Study) -> FlowRun:
-    """Start it as the UI's form does."""
-    run = run_deployment("attribute/small", parameters={"study": study.model_dump(mode="json")}, timeout=0)
-    assert isinstance(run, FlowRun)
-    return run
 
 
 def finish(there: dict[str, str], run: FlowRun) -> FlowRun:

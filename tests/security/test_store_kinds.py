@@ -13,8 +13,9 @@ import pytest
 from infra.digest import sha256
 from infra.store import Store, StoreError
 from tests.families.bomb import Bomb
-from tests.security.kinds import KINDS, D, Planter
+from tests.security.kinds import KINDS
 from tests.security.planted import BYTES, HOLE, little_memory, pickles
+from tests.security.planters import D, Planter
 
 ROOT = Path(__file__).parents[2]
 EVERY = {f"{kind} {what}": plant for kind, plants in KINDS.items() for what, plant in plants.items()}
