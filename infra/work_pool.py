@@ -30,9 +30,11 @@ Say = Callable[[str], None]
 
 UNTOUCHED = 60.0  # seconds after which a run that no worker takes is remarked upon
 NAMED = 10  # runs that a remark lists
-LONGEST_PENDING = (
-    3600.0  # seconds from a worker's taking a run to its first line: a cluster may have to get a machine first
-)
+# Seconds from a worker's taking a run to its first line: a cluster may have to get a machine first. And from when the server
+# is back, if it was away meanwhile: Prefect's client does not ask again for a server that it has never reached, so a run that
+# was just starting has ended, and its worker could not say so either.
+LONGEST_PENDING, LONGEST_PENDING_AFTER = 3600.0, 120.0
+TO_END = 60.0  # seconds that a worker has to end a run that was given up before it began
 LONGEST_SILENT = 6 * 3600.0  # seconds without a sign of life, where nothing was measured or a run waits for a card
 LONGEST_CANCELLING = 1800.0  # seconds that a worker may take to end a run that somebody cancelled
 LOOK_AGAIN = 60.0  # seconds between two looks for a sign of life of one run
@@ -67,6 +69,10 @@ class WorkPool:
         self._say, self._most = say, most
         self._flying: dict[UUID, _Sent] = {}
         self._counted_out: dict[UUID, float] = {}  # by the automation -> when it was last looked for (`time.monotonic`)
+        self._never_began: dict[
+            UUID, float
+        ] = {}  # given up -> when that was, or when it was last looked for (the same)
+        self._back: datetime | None = None  # when the Prefect server last answered again after it did not
         self._warned = time.monotonic()
         self.refresh()
 
@@ -111,6 +117,7 @@ class WorkPool:
                 a card, or fetch what they need.
         """
         self._end_returned()
+        self._end_unbegun()
         if not self._flying:
             return {}
         runs = [run for wanted in ask.pages(self._flying) for run in self._patiently(partial(ask.runs, wanted))]
@@ -129,6 +136,8 @@ class WorkPool:
             elif (given_up := self._given_up(run, silent)) is not None:
                 if not state.is_cancelling():
                     self._patiently(partial(ask.cancel, run.id, given_up.said))
+                if state.is_pending():
+                    self._never_began[run.id] = time.monotonic()
                 found[str(run.id)] = given_up
             else:
                 continue
@@ -191,6 +200,17 @@ class WorkPool:
         for run_id in due:
             del self._counted_out[run_id]
 
+    def _end_unbegun(self) -> None:
+        """See to runs that were given up before they began. One that nobody has ended is Cancelled: its worker does not know
+        of it, and Cancelling it would keep its place in the pool for ever. One that begins after all is cancelled again."""
+        due = [run for run, looked in self._never_began.items() if time.monotonic() - looked >= TO_END]
+        for run in [run for wanted in ask.pages(due) for run in self._patiently(partial(ask.runs, wanted))]:
+            self._never_began[run.id] = time.monotonic()
+            if run.state is not None and run.state.is_cancelling():
+                self._patiently(partial(ask.close, run.id, "it never began, and no worker ended it"))
+            elif run.state is not None and run.state.is_running():
+                self._patiently(partial(ask.cancel, run.id, "it was given up, and what it was to do was sent again"))
+
     def _given_up(self, run: FlowRun, silent: float | None) -> Ended | None:
         """How a run ended that is no longer waited for; None for all others.
 
@@ -200,6 +220,15 @@ class WorkPool:
         lasts = _ago(run.state.timestamp)
         if run.state.is_pending() and lasts > LONGEST_PENDING:
             return Ended(False, f"a worker took it, and it did not begin within {LONGEST_PENDING / 60:.0f} min", None)
+        back = self._back
+        if (
+            run.state.is_pending()
+            and back is not None
+            and run.state.timestamp < back
+            and _ago(back) > LONGEST_PENDING_AFTER
+        ):
+            said = "a worker took it, the Prefect server was away, and it did not begin within "
+            return Ended(False, f"{said}{LONGEST_PENDING_AFTER / 60:.0f} min after that", None)
         if run.state.is_cancelling() and lasts > LONGEST_CANCELLING:
             said = f"it was cancelled, and its worker did not end it within {LONGEST_CANCELLING / 60:.0f} min"
             return Ended(False, said, None)
@@ -255,7 +284,16 @@ class WorkPool:
         )
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        return patiently(call, self._say, PATIENCE)
+        unanswered = list[str]()
+
+        def say(line: str) -> None:
+            unanswered.append(line)
+            self._say(line)
+
+        answer = patiently(call, say, PATIENCE)
+        if unanswered:
+            self._back = datetime.now(UTC)
+        return answer
 
 
 def places_of(deployment: str, queue: str) -> int:

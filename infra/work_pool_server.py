@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort, LogSort, TaskRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelling
+from prefect.states import Cancelled, Cancelling
 
 from infra.prefect_api import client
 from infra.work_pool_types import WorkPoolError
@@ -131,6 +131,15 @@ def cancel(run: UUID, why: str, force: bool = False) -> None:
     with client() as server:
         try:
             server.set_flow_run_state(run, Cancelling(message=why), force=force)
+        except ObjectNotFound:
+            return  # deleted meanwhile
+
+
+def close(run: UUID, why: str) -> None:
+    """Mark a run as over that nobody works on, so that it has no place in its pool any more."""
+    with client() as server:
+        try:
+            server.set_flow_run_state(run, Cancelled(message=why), force=True)
         except ObjectNotFound:
             return  # deleted meanwhile
 

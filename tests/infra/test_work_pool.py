@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from prefect import task
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import LogCreate
 from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Completed, Crashed, Pending, Running, State
 
@@ -149,6 +151,36 @@ def test_a_cancelled_run_whose_worker_is_gone_is_not_waited_for_for_ever(
     assert not pool.ended()
     monkeypatch.setattr(work_pool, "LONGEST_CANCELLING", 0.0)
     assert not pool.ended()[run].died
+
+
+def test_a_run_that_was_starting_when_the_server_went_away_is_given_up_and_keeps_no_place(
+    server: SyncPrefectClient, pool: WorkPool, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_pool, "LONGEST_PENDING_AFTER", 0.0)
+    monkeypatch.setattr(work_pool, "TO_END", 0.0)
+    before, late = pool.send("taken-before", {}), pool.send("late", {})
+    for run in (before, late):
+        be(server, run, Pending())
+    assert not pool.ended(), "it is starting"
+    away = [httpx.ConnectError("refused")]
+    real = work_pool.ask.runs
+
+    def runs(wanted: FlowRunFilter) -> list[FlowRun]:
+        if away:
+            raise away.pop()
+        return real(wanted)
+
+    monkeypatch.setattr(work_pool.ask, "runs", runs)
+    found = pool.ended()
+    assert found.keys() == {before, late} and not any(end.died or end.completed for end in found.values())
+    assert "the Prefect server was away" in found[before].said and "does not answer" in said[-1]
+    assert server.read_flow_run(UUID(before)).state_name == "Cancelling", "its worker may have it after all"
+    be(server, late, Running())
+    after = pool.send("taken-after", {})
+    be(server, after, Pending())
+    assert not pool.ended(), "what was taken since then is starting"
+    assert server.read_flow_run(UUID(before)).state_name == "Cancelled"
+    assert server.read_flow_run(UUID(late)).state_name == "Cancelling"
 
 
 def test_when_runs_wait_though_workers_are_there_it_is_said_who_has_the_places_and_what_to_do(
