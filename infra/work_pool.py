@@ -31,8 +31,8 @@ Say = Callable[[str], None]
 UNTOUCHED = 60.0  # seconds after which a run that no worker takes is remarked upon
 NAMED = 10  # runs that a remark lists
 # Seconds from a worker's taking a run to its first line: a cluster may have to get a machine first. And from when the server
-# is back, if it was away meanwhile: Prefect's client does not ask again for a server that it has never reached, so a run that
-# was just starting has ended, and its worker could not say so either.
+# is back, if it was away meanwhile: Prefect's client asks only once for a server that it never reached, so a run that was
+# just starting has ended, and its worker could not say so either.
 LONGEST_PENDING, LONGEST_PENDING_AFTER = 3600.0, 120.0
 TO_END = 60.0  # seconds that a worker has to end a run that was given up before it began
 LONGEST_SILENT = 6 * 3600.0  # seconds without a sign of life, where nothing was measured or a run waits for a card
@@ -88,6 +88,10 @@ class WorkPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cancel("the run that sent this has ended")
+        try:
+            self._end_unbegun(0.0)
+        except UNANSWERED as trouble:
+            self._say(f"runs that never began may still have places in the pool, cancel them in the UI: {trouble}")
 
     def send(self, name: str, parameters: Mapping[str, Any]) -> str:
         """Hand a run to the pool. Returns its id."""
@@ -117,7 +121,7 @@ class WorkPool:
                 a card, or fetch what they need.
         """
         self._end_returned()
-        self._end_unbegun()
+        self._end_unbegun(TO_END)
         if not self._flying:
             return {}
         runs = [run for wanted in ask.pages(self._flying) for run in self._patiently(partial(ask.runs, wanted))]
@@ -200,10 +204,10 @@ class WorkPool:
         for run_id in due:
             del self._counted_out[run_id]
 
-    def _end_unbegun(self) -> None:
+    def _end_unbegun(self, within: float) -> None:
         """See to runs that were given up before they began. One that nobody has ended is Cancelled: its worker does not know
         of it, and Cancelling it would keep its place in the pool for ever. One that begins after all is cancelled again."""
-        due = [run for run, looked in self._never_began.items() if time.monotonic() - looked >= TO_END]
+        due = [run for run, looked in self._never_began.items() if time.monotonic() - looked >= within]
         for run in [run for wanted in ask.pages(due) for run in self._patiently(partial(ask.runs, wanted))]:
             self._never_began[run.id] = time.monotonic()
             if run.state is not None and run.state.is_cancelling():

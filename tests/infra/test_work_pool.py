@@ -180,7 +180,12 @@ def test_a_run_that_was_starting_when_the_server_went_away_is_given_up_and_keeps
     be(server, after, Pending())
     assert not pool.ended(), "what was taken since then is starting"
     assert server.read_flow_run(UUID(before)).state_name == "Cancelled"
+    monkeypatch.setattr(work_pool, "TO_END", 60.0)
     assert server.read_flow_run(UUID(late)).state_name == "Cancelling"
+    be(server, after, Completed())
+    with pool:
+        pool.ended()
+    assert server.read_flow_run(UUID(late)).state_name == "Cancelled", "who sent it has ended: nobody else sees to it"
 
 
 def test_when_runs_wait_though_workers_are_there_it_is_said_who_has_the_places_and_what_to_do(
