@@ -111,7 +111,7 @@ soak: | $(VENV)/ready   ## random faults against a stack of its own; what was lo
 	.venv-audit/bin/python -m pip install --disable-pip-version-check pip-audit==2.10.1
 	@touch $@
 
-dependencies: .venv-audit/ready | $(VENV)/ready   ## their licences, and known vulnerabilities (needs the network; says so if nobody answers)
+dependencies: .venv-audit/ready | $(VENV)/ready   ## their licences, and known vulnerabilities (needs the network; says so if nobody answers): ARGS="--osv-url https://…/v1/query"
 	$(RUN) -m tests.dependencies --pip-audit .venv-audit/bin/pip-audit $(ARGS)
 
 bench: $(NEEDS) | $(VENV)/ready   ## what a coalition of the demo costs, and against retraining

@@ -1,6 +1,6 @@
 """`python -m tests.dependencies`: 0 if all may be used and nothing vulnerable is known, 1 if not, 3 if nobody could tell.
 
---pip-audit names pip-audit's executable; without it only licences are looked at.
+--pip-audit names pip-audit's executable; without it only licences are looked at. It asks PyPI, or the service of --osv-url.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from infra.addresses import holds_secret
 from tests.dependencies.audit import NotAsked, audit, unaccepted
-from tests.dependencies.licences import ABSENT, Package, judge, locked, packages, read_policy, unused
+from tests.dependencies.licences import ABSENT, POLICY, Package, judge, locked, packages, read_policy, unused
 
 NOT_ASKED = 3
 
@@ -22,12 +23,23 @@ def main() -> int:
     """Look at licences, and at vulnerabilities if there is somebody to ask."""
     parser = argparse.ArgumentParser(prog="python -m tests.dependencies", description=__doc__)
     parser.add_argument("--pip-audit", type=Path, metavar="PROGRAM", help="pip-audit, of an environment of its own")
+    parser.add_argument(
+        "--osv-url", metavar="URL", help="ask this service, which speaks OSV, such as https://api.osv.dev/v1/query"
+    )
+    parser.add_argument("--policy", type=Path, default=POLICY, metavar="FILE", help="instead of our policy.toml")
     parser.add_argument("--list", action="store_true", help="name every package with its licence")
     arguments = parser.parse_args()
-    policy = read_policy()
+    if arguments.osv_url is not None:
+        if arguments.pip_audit is None:
+            parser.error("--osv-url needs --pip-audit")
+        if where := holds_secret(arguments.osv_url):
+            parser.error(f"--osv-url holds {where}: leave it out, pip-audit takes name and password from ~/.netrc")
+    policy = read_policy(arguments.policy)
     found = packages(locked(), policy["spellings"])
     code = _licences(found, policy, arguments.list)
-    return code if arguments.pip_audit is None else _vulnerabilities(found, policy, arguments.pip_audit, code)
+    if arguments.pip_audit is None:
+        return code
+    return _vulnerabilities(found, policy, arguments.pip_audit, arguments.osv_url, code)
 
 
 def _licences(found: Sequence[Package], policy: Mapping[str, Any], everything: bool) -> int:
@@ -60,9 +72,11 @@ def _licences(found: Sequence[Package], policy: Mapping[str, Any], everything: b
     return 1 if troubles else 0
 
 
-def _vulnerabilities(found: Sequence[Package], policy: Mapping[str, Any], program: Path, code: int) -> int:
+def _vulnerabilities(
+    found: Sequence[Package], policy: Mapping[str, Any], program: Path, osv_url: str | None, code: int
+) -> int:
     try:
-        bad, accepted = unaccepted(audit(found, program), policy, datetime.date.today())
+        bad, accepted = unaccepted(audit(found, program, osv_url), policy, datetime.date.today())
     except NotAsked as error:
         print(f"vulnerabilities: NOT CHECKED, nothing is known about them: {error}", file=sys.stderr)
         return code or NOT_ASKED

@@ -2,18 +2,22 @@
 
 pip-audit reports "no known vulnerabilities" also where its service knows none of the packages, or is a mirror that holds no
 advisories. So each package must have been looked up, and an old release that is known to be vulnerable must be found so.
+A service that speaks OSV says the same of a package that it does not know as of one without advisories.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from packaging.version import Version
 
 from tests.dependencies.licences import Package
 
@@ -36,23 +40,24 @@ class Vulnerability:
     fixed: tuple[str, ...]
 
 
-def audit(packages: Sequence[Package], program: Path) -> list[Vulnerability]:
+def audit(packages: Sequence[Package], program: Path, osv_url: str | None = None) -> list[Vulnerability]:
     """All known vulnerabilities of these versions.
 
     Args:
         program: pip-audit's executable.
+        osv_url: where a service that speaks OSV takes queries (…/v1/query); None for pip-audit's own, PyPI.
 
     Raises:
         NotAsked: if it cannot be said for each of them.
     """
-    if not _ask([CANARY], program):
+    if not _ask([CANARY], program, osv_url):
         raise NotAsked(f"the service knows no vulnerability of {CANARY}, which has several: it holds no advisories")
     found, left = list[Vulnerability](), list(packages)
     while left:  # a lock for several systems may have two versions of a package, and pip-audit takes one at a time
         now = list({package.name: package for package in reversed(left)}.values())
-        found += _ask([f"{package.name}=={package.version}" for package in now], program)
+        found += _ask([f"{package.name}=={package.version}" for package in now], program, osv_url)
         left = [package for package in left if package not in now]
-    return sorted(found, key=lambda each: (each.package, each.id))
+    return _merged(found)
 
 
 def read(answer: str, asked: int) -> list[Vulnerability]:
@@ -101,11 +106,13 @@ def unaccepted(
     return bad, accepted
 
 
-def _ask(lines: Sequence[str], program: Path) -> list[Vulnerability]:
+def _ask(lines: Sequence[str], program: Path, osv_url: str | None) -> list[Vulnerability]:
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
         listed, answer = Path(folder) / "requirements.txt", Path(folder) / "answer.json"
         listed.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         command = [str(program), "--no-deps", "--disable-pip", "--requirement", str(listed), "--progress-spinner=off"]
+        if osv_url is not None:
+            command += ["--vulnerability-service=osv", f"--osv-url={osv_url}"]
         try:
             done = subprocess.run(
                 [*command, "--format=json", f"--output={answer}"],
@@ -119,6 +126,33 @@ def _ask(lines: Sequence[str], program: Path) -> list[Vulnerability]:
         except subprocess.TimeoutExpired as error:
             raise NotAsked(f"pip-audit did not end within {SECONDS:.0f} s") from error
         if not answer.exists():
-            last = (done.stderr.strip() or done.stdout.strip() or "it says nothing").splitlines()[-1]
-            raise NotAsked(f"pip-audit ended with code {done.returncode} and no answer: {last[:500]}")
+            raise NotAsked(f"pip-audit ended with code {done.returncode} and no answer: {_why(done.stderr)[:500]}")
         return read(answer.read_text(encoding="utf-8"), len(lines))
+
+
+def _merged(found: Sequence[Vulnerability]) -> list[Vulnerability]:
+    """Each vulnerability once, its names in order.
+
+    Two databases of OSV's may report the same one, and pip-audit names both alike; aliases it writes in any order.
+    """
+    same = dict[tuple[str, str, str], list[Vulnerability]]()
+    for each in found:
+        same.setdefault((each.package, each.version, each.id), []).append(each)
+    return [
+        Vulnerability(
+            *key,
+            aliases=tuple(sorted({alias for each in group for alias in each.aliases})),
+            fixed=tuple(sorted({version for each in group for version in each.fixed}, key=Version)),
+        )
+        for key, group in sorted(same.items())
+    ]
+
+
+def _why(said: str) -> str:
+    """The line of a traceback, or of an error message, that says most.
+
+    The last line is often only "ServiceError", which pip-audit makes of whatever an HTTP server refuses.
+    """
+    lines = said.strip().splitlines() or ["it says nothing"]
+    errors = [line for line in lines if re.match(r"(?!WARNING)\S.*: \S", line)]
+    return (errors or lines)[-1]
