@@ -11,6 +11,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from tasks.model.parts import PipelineError, check_extent, check_report, check_weights, read_json
+from tasks.model.threads import aligned
 
 # Of a config only these are used: others can ask transformers for code, such as attention kernels from the hub.
 _SETTINGS = (
@@ -73,7 +74,7 @@ class TextEncoder:
         check_report(report, encoder)
         if len(words) > network.config.vocab_size:
             raise PipelineError(f"{tokenizer} knows {len(words)} tokens, the text encoder {network.config.vocab_size}")
-        return cls(network.float().eval().requires_grad_(False), words)
+        return cls(aligned(network.float()).eval().requires_grad_(False), words)
 
     def to(self, device: torch.device | str) -> None:
         """Move it to a device."""

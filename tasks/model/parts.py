@@ -18,6 +18,7 @@ from torch import nn
 
 from infra.digest import sha256_of_large_file
 from tasks.model.network_config import MAXIMUM_PARAMETERS
+from tasks.model.threads import aligned
 
 # What libraries read of a part, by its name, beside weights; whatever else lies there is not looked at.
 _TOKENIZER = [
@@ -194,4 +195,4 @@ def load_diffusers_part(kind: type[N], folder: Path) -> N:
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as error:
         raise PipelineError(f"{folder} could not be loaded as a {kind.__name__}: {error}") from error
     check_report(report, folder)
-    return network.float().eval().requires_grad_(False)
+    return aligned(network.float()).eval().requires_grad_(False)

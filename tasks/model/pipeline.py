@@ -9,6 +9,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, DiffusionPipeline, UNet2DMode
 
 from tasks.model.network_config import checked_config, checked_schedule
 from tasks.model.parts import PipelineError, digests_of_folder, read_json
+from tasks.model.threads import aligned
 
 __all__ = [
     "PipelineError",
@@ -75,7 +76,7 @@ def load_unet(folder: Path, name: str, *, latents: bool = False) -> tuple[UNet2D
     wrong = [*report["missing_keys"], *report["unexpected_keys"]]
     if wrong:
         raise PipelineError(f"{name} has weights that do not fit its config, such as '{wrong[0]}'")
-    return unet, schedule
+    return aligned(unet), schedule
 
 
 def save_pipeline(unet: UNet2DModel, schedule: DDPMScheduler, folder: Path) -> None:

@@ -15,6 +15,7 @@ from tasks.families import Base, family_of
 from tasks.families.stored import fetch_base, store_base
 from tasks.model.model import Model
 from tasks.model.pipeline import PipelineError
+from tasks.model.threads import aligned
 from tests.families.building import PROMPTS, SIDE, edit, encoded, family_and_model, predicted, same_bits, study_of
 
 FAMILIES = ["ddpm", "ldm", "ldm-vq", "sd-lora"]
@@ -32,6 +33,9 @@ def test_a_saved_reference_comes_back_to_the_bit(name: str, bases: Path, tmp_pat
     assert (tmp_path / family.weights_file).is_file()
     loaded = family.load(tmp_path, base_folder(family.base()))
     assert torch.equal(predicted(loaded), before) and same_bits(loaded.weights(), weights)
+    assert not {tensor.data_ptr() % 64 for tensor in loaded.network.parameters()}, (
+        "on some processors that costs last bits"
+    )
     assert not list(tmp_path.rglob("*.bin")) and not list(tmp_path.rglob("*.pt"))
     for path in tmp_path.rglob("*.json"):
         assert str(bases.parent) not in path.read_text(), "it names a place on this machine"
@@ -78,6 +82,7 @@ def test_plain_diffusers_loads_a_latent_reference_and_says_the_same(name: str, b
     family.save(model, tmp_path)
     theirs = LDMPipeline.from_pretrained(tmp_path, use_safetensors=True)
     theirs.set_progress_bar_config(disable=True)
+    aligned(theirs.unet), aligned(theirs.vqvae)  # where diffusers leaves them the last bits may differ
     x = torch.randn(2, *model.shape, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert torch.equal(theirs.unet(x, torch.tensor([3, 90])).sample, before)
