@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 STUDY  ?= deployments/studies/openmoji.yaml
+JOBS   ?= 2
+# Files of tests side by side, each in a process of its own. No more than two unless asked: one may hold 4 GB and start servers.
+PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(JOBS) --dist loadfile
 DATA   := data/openmoji
 MODELS := data/openmoji-models
 
@@ -83,22 +86,22 @@ demo-stack: stack   ## the demo, started as a deployment and evaluated by the st
 deploy: | $(VENV)/ready   ## work pools and deployments on the Prefect server of PREFECT_API_URL: POOLS=process|docker|kubernetes GPUS=4 IMAGE=…
 	$(RUN) -m flows.deploy $(if $(POOLS),--pools $(POOLS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
 
-test: | $(VENV)/ready   ## lint, types and tests
+test: | $(VENV)/ready   ## lint, types and tests; JOBS=4 runs four at a time
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest -m "not servers and not browser and not faults and not fuzz"
+	$(PYTEST) -m "not servers and not browser and not faults and not fuzz"
 
 test-servers: | $(VENV)/ready   ## tests that start, fill and kill servers (minutes); as root on Debian, installs PostgreSQL for them
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || tests/install.sh postgresql
-	$(RUN) -m pytest -m servers
+	$(PYTEST) -m servers
 
 test-browser: | $(VENV)/ready   ## what people see, in a headless Chromium (minutes); as root on Debian, installs it
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || tests/install.sh chromium
 	$(RUN) -m pytest -m browser
 
 test-faults: | $(VENV)/ready   ## tests that kill processes, stop servers and fill file systems in the middle of real runs (minutes)
-	$(RUN) -m pytest -m faults
+	$(PYTEST) -m faults
 
 fuzz: | $(VENV)/ready   ## hostile manifests and images from a generator: MINUTES=60
 	$(RUN) -m tests.fuzz --minutes $(or $(MINUTES),3) $(ARGS)

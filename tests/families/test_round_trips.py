@@ -33,9 +33,8 @@ def test_a_saved_reference_comes_back_to_the_bit(name: str, bases: Path, tmp_pat
     assert (tmp_path / family.weights_file).is_file()
     loaded = family.load(tmp_path, base_folder(family.base()))
     assert torch.equal(predicted(loaded), before) and same_bits(loaded.weights(), weights)
-    assert not {tensor.data_ptr() % 64 for tensor in loaded.network.parameters()}, (
-        "on some processors that costs last bits"
-    )
+    places = {tensor.data_ptr() % 64 for tensor in loaded.network.parameters()}
+    assert places == {0}, "on some processors that costs last bits"
     assert not list(tmp_path.rglob("*.bin")) and not list(tmp_path.rglob("*.pt"))
     for path in tmp_path.rglob("*.json"):
         assert str(bases.parent) not in path.read_text(), "it names a place on this machine"
@@ -82,7 +81,8 @@ def test_plain_diffusers_loads_a_latent_reference_and_says_the_same(name: str, b
     family.save(model, tmp_path)
     theirs = LDMPipeline.from_pretrained(tmp_path, use_safetensors=True)
     theirs.set_progress_bar_config(disable=True)
-    aligned(theirs.unet), aligned(theirs.vqvae)  # where diffusers leaves them the last bits may differ
+    # On some processors last bits depend on where weights lie, and on whether they could be trained.
+    aligned(theirs.unet), aligned(theirs.vqvae).requires_grad_(False)
     x = torch.randn(2, *model.shape, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert torch.equal(theirs.unet(x, torch.tensor([3, 90])).sample, before)

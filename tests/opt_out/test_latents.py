@@ -44,9 +44,7 @@ def test_all_latents_go_with_the_prepared_images_and_are_encoded_again_to_the_sa
     before = prepared(data, model, store).inputs
     (key,) = store.list("latents")
     store.write(f"data/{'a' * 64}.safetensors", b"images and prompts")
-    assert torch.allclose(
-        model.encode(data.inputs), before, atol=1e-5
-    )  # they are the images, for whoever has the autoencoder
+    assert torch.allclose(model.encode(data.inputs), before, atol=1e-5), "who has the autoencoder has the images"
 
     left = opt_out(store, LEAVER, "her letter", "a test", print, unknown=True)
     assert store.list("latents") == store.list("data") == []
