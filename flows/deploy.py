@@ -115,8 +115,8 @@ def _deploy(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _zombies(client: SyncPrefectClient, flows: Collection[str]) -> Zombies | str:
-    """The automation; or why there is none, which takes nothing from what is deployed."""
+def _zombies(client: SyncPrefectClient, flows: Collection[str]) -> list[Zombies] | str:
+    """The automations; or why there are none, which takes nothing from what is deployed."""
     import httpx
     from prefect.exceptions import PrefectHTTPStatusError
 
@@ -217,7 +217,7 @@ def _count_gpus(kind: str) -> int:
     return workers_of(ExecutionSpec())
 
 
-def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse], zombies: Zombies | str) -> None:
+def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse], zombies: list[Zombies] | str) -> None:
     print("\nWork pools")
     for pool in pools:
         limit = "no limit" if pool.limit is None else f"{pool.limit} at a time"
@@ -236,7 +236,7 @@ def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse], z
         print(f"  {name:<28} {each.work_pool_name} / {each.work_queue_name}")
         for schedule in each.schedules:
             print(f"    schedule {schedule.slug}: {'on' if schedule.active else 'off; switch it on in the UI'}")
-    _say_automation(zombies)
+    _say_automations(zombies)
     prefect = Path(sys.executable).with_name("prefect")
     command = str(prefect.relative_to(Path.cwd())) if prefect.is_relative_to(Path.cwd()) else "prefect"
     start = f"PREFECT_API_URL={shlex.quote(api_url())} {command} worker start --pool"
@@ -250,16 +250,18 @@ def _say(pools: Sequence[Made], deployments: Mapping[str, DeploymentResponse], z
     print(f"\nPrefect UI:  {ui_url()}\nStart a run: {ui_url()}/deployments", flush=True)
 
 
-def _say_automation(zombies: Zombies | str) -> None:
-    lost = "runs of machines that are gone stay Running, and hold a pool's places"
+def _say_automations(zombies: list[Zombies] | str) -> None:
+    lost = "runs of machines that are gone stay Running or Pending, and hold a pool's places"
     if isinstance(zombies, str):
-        print(f"\nAutomation\n  WARNING: there is none, {lost}: {zombies}. All else is deployed; run this again")
+        print(f"\nAutomations\n  WARNING: there are none, {lost}: {zombies}. All else is deployed; run this again")
         return
-    print(f"\nAutomation\n  {zombies.name}: {zombies.change}")
-    if not zombies.ours:
-        print("    To have this version's own, delete it in the UI (Automations) and run this again")
-    if not zombies.enabled:
-        print(f"    IT IS SWITCHED OFF, and stays so: {lost}")
+    print("\nAutomations")
+    for each in zombies:
+        print(f"  {each.name}: {each.change}")
+        if not each.ours:
+            print("    To have this version's own, delete it in the UI (Automations) and run this again")
+        if not each.enabled:
+            print(f"    IT IS SWITCHED OFF, and stays so: {lost}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
-"""The automation that marks runs as Crashed whose machine is gone: Prefect itself keeps them Running for ever.
+"""The automations that mark runs as over whose machine is gone: Prefect itself keeps them as they are, for ever.
 
 A run sends a heartbeat every HEARTBEAT seconds (the job templates say so; Prefect's own default is three times as much). The
 automation waits for the next one for WITHIN. That is more than three of the longer ones, so that a late one is no death, and
 more than the ten minutes for which runs do without their server (infra.patience) and two heartbeats on top: a server that
 comes back must hear from a run that is well before it counts it out.
 
+A run has no heartbeat before it begins. One that was starting when the server went away has ended, as Prefect's client asks
+only once for a server that it never reached, and its worker could not say so: the second automation is for those. The third
+is for runs that are cancelled when no worker is there any more to end them.
+
 Automations are edited in the UI, and their names are not unique. So the description ends with a digest of what was made
 here: while trigger and actions still have it, nobody has changed them, and a new version may; otherwise they are somebody's,
 and stay. One that is switched off stays so too.
 
-It tells runs by the names of their flows, so that those too are counted out that no deployment started. A flow of somebody
+They tell runs by the names of their flows, so that those too are counted out that no deployment started. A flow of somebody
 else's on the same server that has the name of one of ours is treated alike.
 """
 
@@ -26,13 +30,18 @@ from prefect.events.schemas.automations import Automation, AutomationCore
 from infra.digest import canonical_json, sha256
 
 NAME = "diffusion-credit: runs without heartbeat are Crashed"
+NAME_UNBEGUN = "diffusion-credit: runs that never begin are Crashed"
+NAME_UNENDED = "diffusion-credit: runs that nobody ends are Cancelled"
 HEARTBEAT = 60.0  # seconds between two heartbeats of a run: PREFECT_FLOWS_HEARTBEAT_FREQUENCY in infra/templates
 WITHIN = 900.0  # seconds without any after which its machine is taken to be gone
+BEGINS_WITHIN = (
+    3600.0  # seconds from a worker's taking a run to its beginning: a cluster may have to get a machine first
+)
 NO_HEARTBEAT = "no heartbeat for"  # how the message begins by which others tell that it was this automation
 BEAT = "prefect.flow-run.heartbeat"
-# After these nothing is owed: the run is over, or no process has it, for now. Not Cancelling: a run that is cancelled after
-# its machine is gone would otherwise be Cancelling for ever, and keep its place.
-_NOTHING_OWED = (
+TAKEN = ("Pending", "Submitting", "InfrastructurePending")
+# After these a run is over, or no process has it, for now.
+_NO_PROCESS = (
     *("Completed", "Failed", "TimedOut", "Cancelled", "Crashed"),
     *("Scheduled", "AwaitingRetry", "AwaitingConcurrencySlot", "Late", "Paused", "Suspended"),
 )
@@ -41,7 +50,7 @@ _MADE = re.compile(r"\[([0-9a-f]{12})\]\s*$")
 
 @dataclass(frozen=True)
 class Zombies:
-    """What became of the automation. change: for people. enabled: whether it acts. ours: whether it is as this version makes
+    """What became of an automation. change: for people. enabled: whether it acts. ours: whether it is as this version makes
     it; if not, somebody changed it, and it was left alone."""
 
     name: str
@@ -50,67 +59,130 @@ class Zombies:
     ours: bool
 
 
-def mark_zombies(client: SyncPrefectClient, flows: Collection[str], within: float = WITHIN) -> Zombies:
-    """Make the automation, or bring it up to date. Doing it again changes nothing.
+@dataclass(frozen=True)
+class _Rule:
+    """After one of some events another is owed within some seconds; a run that owes it gets a state."""
+
+    name: str
+    after: tuple[str, ...]
+    expect: tuple[str, ...]
+    within: float
+    state: str
+    message: str  # of the state
+    says: str  # the description begins so
+
+    def automation(self, flows: Collection[str]) -> AutomationCore:
+        """The same in Prefect's terms, for the runs of some flows."""
+        trigger = {
+            "type": "event",
+            "match": {"prefect.resource.id": "prefect.flow-run.*"},
+            "match_related": {"prefect.resource.role": "flow", "prefect.resource.name": sorted(flows)},
+            "after": list(self.after),
+            "expect": list(self.expect),
+            "for_each": ["prefect.resource.id"],
+            "posture": "Proactive",
+            "threshold": 1,
+            "within": self.within,
+        }
+        action = {
+            "type": "change-flow-run-state",
+            "state": self.state,
+            "name": None,
+            "message": self.message,
+            "force": False,
+        }
+        fields: dict[str, Any] = {
+            "name": self.name,
+            "description": "",
+            "enabled": True,
+            "tags": ["credit"],
+            "trigger": trigger,
+            "actions": [action],
+            "actions_on_trigger": [],
+            "actions_on_resolve": [],
+        }
+        made = AutomationCore.model_validate(fields)
+        said = (
+            f"{self.says} Made by `make deploy`, which leaves it alone once you change it or switch it off. "
+            f"[{_digest(made)}]"
+        )
+        return AutomationCore.model_validate({**fields, "description": said})
+
+
+def rules(within: float = WITHIN, begins_within: float = BEGINS_WITHIN) -> tuple[_Rule, ...]:
+    """What is owed by runs that have begun, by those that a worker took, and by those that are cancelled.
 
     Args:
-        flows: names of the flows whose runs it marks; runs of others are none of its business.
-        within: seconds without a heartbeat after which a run is Crashed; at least three heartbeats.
+        within: seconds without a heartbeat, at least three of its beats.
+        begins_within: seconds from a worker's taking a run to its beginning.
     """
-    wanted = _wanted(flows, within)
-    there = client.read_automations_by_name(NAME)
+    over = _events(*_NO_PROCESS)
+    minutes, begins = f"{within / 60:g} min", f"{begins_within / 60:g} min"
+    again = "A shard is sent again by the run that waits for it; start anything else again yourself"
+    gone = "its machine is gone, or cut off from this server. What it finished is in the ledger"
+    return (
+        _Rule(
+            NAME,
+            (BEAT,),
+            (BEAT, *over, *_events("Cancelling")),
+            within,
+            "CRASHED",
+            f"{NO_HEARTBEAT} {minutes}: {gone}. {again}",
+            f"Marks a run as Crashed that has sent no heartbeat for {minutes}: its machine is gone.",
+        ),
+        _Rule(
+            NAME_UNBEGUN,
+            _events(*TAKEN),
+            (*over, *_events("Running", "Cancelling")),
+            begins_within,
+            "CRASHED",
+            f"a worker took it, and it did not begin within {begins}: its machine went, or this server was away just then. "
+            f"{again}",
+            f"Marks a run as Crashed that a worker took and that did not begin within {begins}: nobody works on it.",
+        ),
+        _Rule(  # from Cancelling Prefect lets a run go nowhere else
+            NAME_UNENDED,
+            _events("Cancelling"),
+            (BEAT, *over),
+            within,
+            "CANCELLED",
+            f"its worker did not end it, and it sent no heartbeat for {minutes}: {gone}",
+            f"Marks a run as Cancelled that somebody cancelled and that is silent for {minutes}: no worker ends it.",
+        ),
+    )
+
+
+def _events(*states: str) -> tuple[str, ...]:
+    """Those that a run's change to these states is."""
+    return tuple(f"prefect.flow-run.{state}" for state in states)
+
+
+def mark_zombies(
+    client: SyncPrefectClient, flows: Collection[str], within: float = WITHIN, begins_within: float = BEGINS_WITHIN
+) -> list[Zombies]:
+    """Make the automations, or bring them up to date. Doing it again changes nothing.
+
+    Args:
+        flows: names of the flows whose runs they mark; runs of others are none of their business.
+        within, begins_within: seconds, as in `rules`.
+    """
+    return [_make(client, rule.automation(flows)) for rule in rules(within, begins_within)]
+
+
+def _make(client: SyncPrefectClient, wanted: AutomationCore) -> Zombies:
+    name = wanted.name
+    there = client.read_automations_by_name(name)
     if not there:
         client.create_automation(wanted)
-        return Zombies(NAME, "made", True, True)
+        return Zombies(name, "made", True, True)
     found = min(there, key=lambda each: not _untouched(each))  # others of the name are somebody's, made in the UI
     as_wanted, untouched = _digest(found) == _digest(wanted), _untouched(found)
     if as_wanted and (found.description == wanted.description or not untouched):
-        return Zombies(NAME, "as it was", found.enabled, True)
+        return Zombies(name, "as it was", found.enabled, True)
     if not untouched:
-        return Zombies(NAME, "left as somebody changed it", found.enabled, False)
+        return Zombies(name, "left as somebody changed it", found.enabled, False)
     client.update_automation(found.id, wanted.model_copy(update={"enabled": found.enabled}))
-    return Zombies(NAME, "brought up to date", found.enabled, True)
-
-
-def _wanted(flows: Collection[str], within: float) -> AutomationCore:
-    minutes = f"{within / 60:g} min"
-    trigger = {
-        "type": "event",
-        "match": {"prefect.resource.id": "prefect.flow-run.*"},
-        "match_related": {"prefect.resource.role": "flow", "prefect.resource.name": sorted(flows)},
-        "after": [BEAT],
-        "expect": [BEAT, *(f"prefect.flow-run.{state}" for state in _NOTHING_OWED)],
-        "for_each": ["prefect.resource.id"],
-        "posture": "Proactive",
-        "threshold": 1,
-        "within": within,
-    }
-    action = {
-        "type": "change-flow-run-state",
-        "state": "CRASHED",
-        "name": None,
-        "message": (
-            f"{NO_HEARTBEAT} {minutes}: its machine is gone, or cut off from this server. What it finished is in the "
-            "ledger. A shard is sent again by the run that waits for it; start anything else again yourself"
-        ),
-        "force": False,
-    }
-    fields: dict[str, Any] = {
-        "name": NAME,
-        "description": "",
-        "enabled": True,
-        "tags": ["credit"],
-        "trigger": trigger,
-        "actions": [action],
-        "actions_on_trigger": [],
-        "actions_on_resolve": [],
-    }
-    made = AutomationCore.model_validate(fields)
-    said = (
-        f"Marks a run as Crashed that has sent no heartbeat for {minutes}: its machine is gone. Made by `make deploy`, "
-        f"which leaves it alone once you change it or switch it off. [{_digest(made)}]"
-    )
-    return AutomationCore.model_validate({**fields, "description": said})
+    return Zombies(name, "brought up to date", found.enabled, True)
 
 
 def _untouched(found: Automation) -> bool:

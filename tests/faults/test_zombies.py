@@ -4,18 +4,24 @@ them then knows."""
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
+from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger
+from prefect.states import Cancelling, Pending, Running, Scheduled, State
 
-from infra.automations import HEARTBEAT, NAME, WITHIN, mark_zombies
+from infra.automations import BEGINS_WITHIN, HEARTBEAT, NAME, NAME_UNBEGUN, NAME_UNENDED, WITHIN, mark_zombies
 from infra.job_templates import KINDS, POOLS, job_template
 from infra.patience import PATIENCE
 from infra.store import Store
+from infra.work_pool import LONGEST_PENDING
 from tests.faults.running import wait_for
 from tests.faults.servers import (
     PrefectServer,
@@ -54,8 +60,9 @@ def client(server: PrefectServer) -> Iterator[SyncPrefectClient]:
 
 
 def the_one(client: SyncPrefectClient) -> Automation:
-    (found,) = client.read_automations()
-    assert found.name == NAME
+    """That for runs that have begun."""
+    assert sorted(each.name for each in client.read_automations()) == sorted((NAME, NAME_UNBEGUN, NAME_UNENDED))
+    (found,) = client.read_automations_by_name(NAME)
     return found
 
 
@@ -70,6 +77,7 @@ def put(client: SyncPrefectClient, found: Automation, **changes: object) -> None
 def test_the_window_fits_the_heartbeat_and_a_server_that_is_away() -> None:
     slowest = 180.0  # Prefect's own default: of runs that no job template started
     assert 3 * slowest <= WITHIN and WITHIN >= PATIENCE + 2 * HEARTBEAT
+    assert BEGINS_WITHIN == LONGEST_PENDING, "whoever waits for a run and the automation give it up alike"
     for kind in KINDS:
         for pool in POOLS:
             of_run = job_template(kind, pool)["job_configuration"]["env"]
@@ -77,9 +85,9 @@ def test_the_window_fits_the_heartbeat_and_a_server_that_is_away() -> None:
 
 
 def test_made_twice_there_is_one_and_it_is_for_our_flows_only(client: SyncPrefectClient) -> None:
-    assert mark_zombies(client, FLOWS).change == "made"
+    assert [each.change for each in mark_zombies(client, FLOWS)] == ["made"] * 3
     first = the_one(client)
-    assert mark_zombies(client, FLOWS[::-1]).change == "as it was"
+    assert [each.change for each in mark_zombies(client, FLOWS[::-1])] == ["as it was"] * 3
     assert the_one(client) == first and first.enabled
     assert isinstance(first.trigger, EventTrigger) and first.trigger.within.total_seconds() == WITHIN
     related = first.trigger.model_dump(mode="json")["match_related"]
@@ -92,7 +100,8 @@ def test_made_twice_there_is_one_and_it_is_for_our_flows_only(client: SyncPrefec
 def test_a_new_version_brings_it_up_to_date_and_leaves_it_switched_off(client: SyncPrefectClient) -> None:
     mark_zombies(client, FLOWS[:1], within=60.0)
     put(client, the_one(client), enabled=False)
-    made = mark_zombies(client, FLOWS)
+    made, *others = mark_zombies(client, FLOWS)
+    assert all(other.enabled for other in others)
     assert (made.change, made.enabled, made.ours) == ("brought up to date", False, True)
     found = the_one(client)
     assert not found.enabled and isinstance(found.trigger, EventTrigger)
@@ -105,9 +114,32 @@ def test_one_that_somebody_changed_is_left_alone_and_that_is_said(client: SyncPr
     theirs = {**found.trigger.model_dump(mode="json"), "within": 1200.0}
     put(client, found, trigger=theirs)
     changed = the_one(client)
-    made = mark_zombies(client, FLOWS)
+    made, *_ = mark_zombies(client, FLOWS)
     assert (made.ours, made.enabled) == (False, True) and "changed" in made.change
     assert the_one(client) == changed
+
+
+def test_a_run_that_never_begins_or_that_nobody_ends_is_marked_and_no_other(
+    client: SyncPrefectClient,
+) -> None:
+    mark_zombies(client, ("attribute",), within=15.0, begins_within=15.0)
+
+    def taken(flow: Flow[..., Any], *states: State[Any]) -> UUID:
+        run = client.create_flow_run(flow, state=Scheduled())
+        for state in (Pending(), *states):
+            client.set_flow_run_state(run.id, state)
+        return run.id
+
+    def states(*runs: UUID) -> list[str]:
+        return [str(client.read_flow_run(run).state_name) for run in runs]
+
+    ours, theirs = Flow(print, name="attribute"), Flow(print, name="another-project")
+    never, cancelled = taken(ours), taken(ours, Pending(name="Submitting"), Cancelling())
+    begun, other = taken(ours, Running()), taken(theirs)
+    wait_for(lambda: states(never, cancelled) == ["Crashed", "Cancelled"], 90, "the end of both")
+    assert "did not begin within" in str(client.read_flow_run(never).state.message)  # type: ignore[union-attr]
+    time.sleep(15)
+    assert states(begun, other) == ["Running", "Pending"]
 
 
 def test_a_machine_that_is_gone_costs_the_evaluation_it_was_at_and_the_run_that_beats_goes_on(

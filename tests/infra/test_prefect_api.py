@@ -12,7 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from flows.deploy import _say_automation, _zombies
+from flows.deploy import _say_automations, _zombies
 from infra.job_templates import KINDS, POOLS, job_template
 from infra.patience import PATIENCE
 from infra.prefect_api import BRIEF, briefly, client, patiently, show
@@ -68,10 +68,10 @@ def test_whoever_waits_is_told_however_patient_the_client_is(nobody: str) -> Non
         assert time.monotonic() - began < 60  # 6 s of pauses; of the patient one, a thousand
 
 
-def test_an_automation_that_cannot_be_made_is_a_warning_in_the_summary(
+def test_automations_that_cannot_be_made_are_a_warning_in_the_summary(
     nobody: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with SyncPrefectClient(nobody) as server:
-        _say_automation(_zombies(server, ["attribute"]))
+        _say_automations(_zombies(server, ["attribute"]))
     said = capsys.readouterr().out
-    assert "WARNING: there is none" in said and "All else is deployed" in said
+    assert "WARNING: there are none" in said and "All else is deployed" in said
