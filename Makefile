@@ -58,7 +58,7 @@ validate: $(NEEDS) | $(VENV)/ready   ## are a study's credits right? Retrains co
 	$(RUN) -m flows.run_validation $(STUDY) $(ARGS)
 
 validate-tiny:   ## the same for the smallest preset, in two minutes
-	$(MAKE) validate STUDY=deployments/studies/openmoji-tiny.yaml ARGS="--set validation.projection=64 --set validation.step_factors=[2.0] --set validation.ratios=[0.0]"
+	$(MAKE) validate STUDY=deployments/studies/openmoji-tiny.yaml ARGS="--set validation.projection=64 --set validation.step_factors=[2.0] --set validation.ratios=[0.0] --pages .credit/pages"
 
 gc: | $(VENV)/ready   ## keeping house: lists weights and images that no statement needs; DELETE=1 deletes them
 	$(RUN) -m flows.run_gc $(if $(filter-out 0,$(DELETE)),--delete) $(ARGS)
