@@ -10,6 +10,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from infra.cancelled import end_when_cancelled
 from infra.lease import Lease
 from infra.settings import store_url
 from infra.store import Store
@@ -43,6 +44,7 @@ WAITING_THREADS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=256)
     description="Which contributors made this diffusion model good, by how much, and how sure is that?",
     task_runner=WAITING_THREADS,
     persist_result=False,
+    on_running=[end_when_cancelled],
 )
 def attribute(study: Study, new_epoch: bool = False) -> str:
     """Credit the data contributors of a diffusion model.

@@ -30,7 +30,7 @@ from prefect.events.schemas.automations import Automation, AutomationCore
 from infra.digest import canonical_json, sha256
 
 NAME = "diffusion-credit: runs without heartbeat are Crashed"
-NAME_UNBEGUN = "diffusion-credit: runs that never begin are Crashed"
+NAME_UNBEGUN = "diffusion-credit: runs that never begin are Cancelled"
 NAME_UNENDED = "diffusion-credit: runs that nobody ends are Cancelled"
 HEARTBEAT = 60.0  # seconds between two heartbeats of a run: PREFECT_FLOWS_HEARTBEAT_FREQUENCY in infra/templates
 WITHIN = 900.0  # seconds without any after which its machine is taken to be gone
@@ -135,10 +135,10 @@ def rules(within: float = WITHIN, begins_within: float = BEGINS_WITHIN) -> tuple
             _events(*TAKEN),
             (*over, *_events("Running", "Cancelling")),
             begins_within,
-            "CRASHED",
+            "CANCELLED",  # one that comes late then ends by itself; Prefect lets one that Crashed begin
             f"a worker took it, and it did not begin within {begins}: its machine went, or this server was away just then. "
             f"{again}",
-            f"Marks a run as Crashed that a worker took and that did not begin within {begins}: nobody works on it.",
+            f"Marks a run as Cancelled that a worker took and that did not begin within {begins}.",
         ),
         _Rule(  # from Cancelling Prefect lets a run go nowhere else
             NAME_UNENDED,
@@ -147,7 +147,7 @@ def rules(within: float = WITHIN, begins_within: float = BEGINS_WITHIN) -> tuple
             within,
             "CANCELLED",
             f"its worker did not end it, and it sent no heartbeat for {minutes}: {gone}",
-            f"Marks a run as Cancelled that somebody cancelled and that is silent for {minutes}: no worker ends it.",
+            f"Marks a run as Cancelled that somebody cancelled and that is silent for {minutes} from then: nobody ends it.",
         ),
     )
 

@@ -1,18 +1,27 @@
-"""A run that no worker started, `python -m flows.run`, ends when somebody cancels it in the UI. A worker ends its runs
-itself; nobody does it for these: Prefect would leave them Cancelling, and at work, to their end."""
+"""A run that somebody cancels in the UI ends, whether a worker hears of it or not: Prefect would leave it Cancelling, and at
+work, to its end.
+
+`run_cancellable`    for a run that no worker started, such as `python -m flows.run`.
+`end_when_cancelled` for one that a worker started. A worker ends its runs itself, but no longer those that it had when the
+                     Prefect server was away for more than some 20 s (seen in Prefect 3.8: it gives up looking).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect import Flow
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled
 
 from infra.prefect_api import UNANSWERED, briefly, client
@@ -20,6 +29,8 @@ from infra.prefect_api import UNANSWERED, briefly, client
 T = TypeVar("T")
 
 ASK_EVERY = 10.0  # seconds between two looks at the run's state
+WORKER_HAS = 15.0  # seconds for the worker to end a cancelled run before it ends itself
+TO_LEAVE = 30.0  # seconds to give back what it holds before it is killed: as long as a worker allows
 _SIGNAL = signal.SIGUSR1  # not SIGINT, which a shell's background jobs ignore
 
 
@@ -102,3 +113,38 @@ class _Watch:
         """To Prefect an interrupted flow has Crashed."""
         with client() as server:
             server.set_flow_run_state(self._run, Cancelled(message="Cancelled in the Prefect UI"), force=True)
+
+
+def end_when_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """A flow's hook for when it is Running: from then on its process looks whether it was cancelled, and ends if its worker
+    does not see to it. It does nothing in a run that no deployment started."""
+    if flow_run.deployment_id is None:
+        return
+    asking = contextvars.copy_context()  # outside the flow, whose client is not for other threads
+    threading.Thread(target=lambda: asking.run(_end, flow_run.id), name="is-it-cancelled", daemon=True).start()
+
+
+def _end(run: UUID) -> None:
+    since: float | None = None
+    while True:
+        time.sleep(ASK_EVERY if since is None else WORKER_HAS / 3)
+        try:
+            with briefly(), client() as server:
+                state = server.read_flow_run(run).state
+                if state is None or not (state.is_cancelling() or state.is_cancelled()):
+                    since = None
+                    continue
+                since = since or time.monotonic()
+                if time.monotonic() - since < WORKER_HAS:
+                    continue
+                if (
+                    state.is_cancelling()
+                ):  # an interrupted run would say that it Crashed, which Prefect refuses of this one
+                    server.set_flow_run_state(run, Cancelled(message="no worker ended it, so it ended itself"))
+        except ObjectNotFound:
+            return  # somebody deleted it: that asks nobody to end
+        except UNANSWERED:
+            continue  # the server is away; the run goes on without it
+        os.kill(os.getpid(), signal.SIGTERM)  # ends as by its worker: through its `finally` blocks
+        time.sleep(TO_LEAVE)
+        os.kill(os.getpid(), signal.SIGKILL)

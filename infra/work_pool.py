@@ -23,20 +23,22 @@ from infra import work_pool_server as ask
 from infra.automations import NO_HEARTBEAT
 from infra.patience import PATIENCE
 from infra.prefect_api import UNANSWERED, patiently
-from infra.work_pool_types import Ended
+from infra.unbegun import Unbegun
+from infra.work_pool_types import Ended, Say
 
 T = TypeVar("T")
-Say = Callable[[str], None]
 
 UNTOUCHED = 60.0  # seconds after which a run that no worker takes is remarked upon
 NAMED = 10  # runs that a remark lists
 # Seconds from a worker's taking a run to its first line: a cluster may have to get a machine first. And from when the server
-# is back, if it was away meanwhile: Prefect's client asks only once for a server that it never reached, so a run that was
-# just starting has ended, and its worker could not say so either.
-LONGEST_PENDING, LONGEST_PENDING_AFTER = 3600.0, 120.0
-TO_END = 60.0  # seconds that a worker has to end a run that was given up before it began
+# last did not answer, if it was away meanwhile, for OUTAGE at least: Prefect's client asks only once for a server that it
+# never reached, so a run that was just starting has ended, and its worker could not say so either.
+LONGEST_PENDING, LONGEST_PENDING_AFTER, OUTAGE = 3600.0, 180.0, 20.0
 LONGEST_SILENT = 6 * 3600.0  # seconds without a sign of life, where nothing was measured or a run waits for a card
 LONGEST_CANCELLING = 1800.0  # seconds that a worker may take to end a run that somebody cancelled
+ELSEWHERE = (
+    "InfrastructurePending"  # a state's name: a cluster has it, and no process of it has asked for the server yet
+)
 LOOK_AGAIN = 60.0  # seconds between two looks for a sign of life of one run
 UNDER_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED)
 
@@ -69,10 +71,8 @@ class WorkPool:
         self._say, self._most = say, most
         self._flying: dict[UUID, _Sent] = {}
         self._counted_out: dict[UUID, float] = {}  # by the automation -> when it was last looked for (`time.monotonic`)
-        self._never_began: dict[
-            UUID, float
-        ] = {}  # given up -> when that was, or when it was last looked for (the same)
-        self._back: datetime | None = None  # when the Prefect server last answered again after it did not
+        self._unbegun = Unbegun(say)
+        self._away: datetime | None = None  # when the Prefect server last did not answer, of an outage
         self._warned = time.monotonic()
         self.refresh()
 
@@ -88,10 +88,6 @@ class WorkPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cancel("the run that sent this has ended")
-        try:
-            self._end_unbegun(0.0)
-        except UNANSWERED as trouble:
-            self._say(f"runs that never began may still have places in the pool, cancel them in the UI: {trouble}")
 
     def send(self, name: str, parameters: Mapping[str, Any]) -> str:
         """Hand a run to the pool. Returns its id."""
@@ -121,7 +117,7 @@ class WorkPool:
                 a card, or fetch what they need.
         """
         self._end_returned()
-        self._end_unbegun(TO_END)
+        self._unbegun.see_to()
         if not self._flying:
             return {}
         runs = [run for wanted in ask.pages(self._flying) for run in self._patiently(partial(ask.runs, wanted))]
@@ -141,7 +137,7 @@ class WorkPool:
                 if not state.is_cancelling():
                     self._patiently(partial(ask.cancel, run.id, given_up.said))
                 if state.is_pending():
-                    self._never_began[run.id] = time.monotonic()
+                    self._unbegun.add(run.id)
                 found[str(run.id)] = given_up
             else:
                 continue
@@ -204,17 +200,6 @@ class WorkPool:
         for run_id in due:
             del self._counted_out[run_id]
 
-    def _end_unbegun(self, within: float) -> None:
-        """See to runs that were given up before they began. One that nobody has ended is Cancelled: its worker does not know
-        of it, and Cancelling it would keep its place in the pool for ever. One that begins after all is cancelled again."""
-        due = [run for run, looked in self._never_began.items() if time.monotonic() - looked >= within]
-        for run in [run for wanted in ask.pages(due) for run in self._patiently(partial(ask.runs, wanted))]:
-            self._never_began[run.id] = time.monotonic()
-            if run.state is not None and run.state.is_cancelling():
-                self._patiently(partial(ask.close, run.id, "it never began, and no worker ended it"))
-            elif run.state is not None and run.state.is_running():
-                self._patiently(partial(ask.cancel, run.id, "it was given up, and what it was to do was sent again"))
-
     def _given_up(self, run: FlowRun, silent: float | None) -> Ended | None:
         """How a run ended that is no longer waited for; None for all others.
 
@@ -224,15 +209,11 @@ class WorkPool:
         lasts = _ago(run.state.timestamp)
         if run.state.is_pending() and lasts > LONGEST_PENDING:
             return Ended(False, f"a worker took it, and it did not begin within {LONGEST_PENDING / 60:.0f} min", None)
-        back = self._back
-        if (
-            run.state.is_pending()
-            and back is not None
-            and run.state.timestamp < back
-            and _ago(back) > LONGEST_PENDING_AFTER
-        ):
+        away = self._away
+        missed = away is not None and run.state.timestamp < away and _ago(away) > LONGEST_PENDING_AFTER
+        if run.state.is_pending() and run.state.name != ELSEWHERE and missed:
             said = "a worker took it, the Prefect server was away, and it did not begin within "
-            return Ended(False, f"{said}{LONGEST_PENDING_AFTER / 60:.0f} min after that", None)
+            return Ended(False, f"{said}{LONGEST_PENDING_AFTER / 60:.0f} min after that", None, outage=True)
         if run.state.is_cancelling() and lasts > LONGEST_CANCELLING:
             said = f"it was cancelled, and its worker did not end it within {LONGEST_CANCELLING / 60:.0f} min"
             return Ended(False, said, None)
@@ -288,15 +269,18 @@ class WorkPool:
         )
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        unanswered = list[str]()
+        unanswered = list[datetime]()
 
-        def say(line: str) -> None:
-            unanswered.append(line)
-            self._say(line)
+        def noting() -> T:
+            try:
+                return call()
+            except UNANSWERED:
+                unanswered.append(datetime.now(UTC))
+                raise
 
-        answer = patiently(call, say, PATIENCE)
-        if unanswered:
-            self._back = datetime.now(UTC)
+        answer = patiently(noting, self._say, PATIENCE)
+        if unanswered and _ago(unanswered[0]) >= OUTAGE:
+            self._away = unanswered[-1]
         return answer
 
 

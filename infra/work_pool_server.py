@@ -139,7 +139,7 @@ def close(run: UUID, why: str) -> None:
     """Mark a run as over that nobody works on, so that it has no place in its pool any more."""
     with client() as server:
         try:
-            server.set_flow_run_state(run, Cancelled(message=why), force=True)
+            server.set_flow_run_state(run, Cancelled(message=why))
         except ObjectNotFound:
             return  # deleted meanwhile
 

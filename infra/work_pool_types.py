@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from infra.digest import sha256
+
+Say = Callable[[str], None]  # told what people should know
 
 
 class WorkPoolError(RuntimeError):
@@ -27,9 +30,11 @@ class Ended:
     said: its last state, for people.
     starting: seconds from a worker's taking it to its first line of code; None if it did not get there.
     died: whether it ended in the middle of its work, killed or hanging; not if it refused, was cancelled, or never began.
+    outage: whether it never began because the Prefect server was away: that says nothing of the next one.
     """
 
     completed: bool
     said: str
     starting: float | None
     died: bool = False
+    outage: bool = False

@@ -29,7 +29,8 @@ from tests.small import small_study
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 PROMISED = 60.0  # seconds from the click until nothing works for the run any more
-SLOWER = {"steps": 2000}  # longer than it takes to cancel: none ends by itself meanwhile
+DEAFENING = 40.0  # seconds
+STEPS = 2000  # longer than it takes to cancel: none ends by itself meanwhile
 
 
 def click_cancel(there: Mapping[str, str], run: UUID) -> None:
@@ -46,18 +47,25 @@ def family(*of: Worker) -> list[psutil.Process]:
     return [child for worker in of for child in worker.process.children(recursive=True)]
 
 
-@pytest.mark.parametrize("mode", ["work_pool", "processes"])
+@pytest.mark.parametrize(
+    ("mode", "deaf"), [("work_pool", False), ("processes", False), pytest.param("work_pool", True, id="deaf-workers")]
+)
 def test_a_cancelled_run_ends_with_all_that_works_for_it_and_keeps_what_was_finished(
-    mode: str, data: Path, store: Store, tmp_path: Path
+    mode: str, deaf: bool, data: Path, store: Store, tmp_path: Path
 ) -> None:
     execution = {"mode": mode, "shard_minutes": 1} if mode == "work_pool" else {"mode": mode, "workers": 2}
-    study = small_study(data, name="cancelled", execution=execution, coalition=SLOWER)
+    study = small_study(data, name="cancelled", execution=execution, coalition={"steps": 20_000 if deaf else STEPS})
     with PrefectServer(tmp_path) as server, pools_on(server) as there, workers(there, store, tmp_path) as all_of_them:
         run = begin(study)
         # The empty coalition trains nothing, so it is finished soon; the next ones take long.
         wait_for(lambda: len(store.list("ledger/scores")) >= 2, 400, "the first evaluation")
         if mode == "work_pool":
             wait_for(lambda: any(gpu.runs() for gpu in all_of_them[1:]), 200, "a shard under way")
+        if deaf:  # workers that lose the server for so long hear of no cancellation of what they have under way
+            wait_for(lambda: any(run.start_time for run in runs_of(there, "evaluate-shard")), 100, "a shard that began")
+            server.kill()
+            time.sleep(DEAFENING)
+            server.start()
         before, theirs = finished(store), family(*all_of_them)
         assert theirs, "nothing works for the run"
         click_cancel(there, run.id)

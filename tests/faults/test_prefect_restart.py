@@ -77,6 +77,8 @@ def test_a_run_on_a_work_pool_goes_on_with_its_shards_and_ends_well(data: Path, 
     assert_kept(before, store)
     assert_whole(store, study.name)
     assert is_given_back(store, study.name)
-    # One that was just starting did not live through it (tests/infra/test_work_pool.py); none keeps a place in the pool.
-    assert {shard.state_name for shard in shards} in ({"Completed"}, {"Completed", "Cancelled"}), said
+    # One that was just starting did not live through it (tests/infra/test_work_pool.py).
+    lost = [shard for shard in shards if shard.state_name != "Completed"]
+    assert len(lost) <= 2 and all(shard.start_time is None for shard in lost), (lost, said)
+    assert {shard.state_name for shard in lost} <= {"Cancelling", "Cancelled"}, (lost, said)
     assert "the Prefect server does not answer" in said

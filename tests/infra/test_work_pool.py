@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Completed, Crashed, Pending, Running, State
 
-from infra import work_pool
+from infra import unbegun, work_pool
 from infra.automations import NO_HEARTBEAT
 from infra.job_templates import GPU_POOL
 from infra.work_pool import WorkPool
@@ -153,39 +153,68 @@ def test_a_cancelled_run_whose_worker_is_gone_is_not_waited_for_for_ever(
     assert not pool.ended()[run].died
 
 
+def unanswered(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next questions about runs are not answered."""
+    left, real = [httpx.ConnectError("refused")] * times, work_pool.ask.runs
+
+    def runs(wanted: FlowRunFilter) -> list[FlowRun]:
+        if left:
+            raise left.pop()
+        return real(wanted)
+
+    monkeypatch.setattr(work_pool.ask, "runs", runs)
+
+
+def taken(server: SyncPrefectClient, pool: WorkPool, name: str, *states: State[Any]) -> UUID:
+    """A run that a worker took."""
+    run = UUID(pool.send(name, {}))
+    for state in (Pending(), *states):
+        server.set_flow_run_state(run, state)
+    return run
+
+
 def test_a_run_that_was_starting_when_the_server_went_away_is_given_up_and_keeps_no_place(
     server: SyncPrefectClient, pool: WorkPool, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work_pool, "LONGEST_PENDING_AFTER", 0.0)
-    monkeypatch.setattr(work_pool, "TO_END", 0.0)
-    before, late = pool.send("taken-before", {}), pool.send("late", {})
-    for run in (before, late):
-        be(server, run, Pending())
-    assert not pool.ended(), "it is starting"
-    away = [httpx.ConnectError("refused")]
-    real = work_pool.ask.runs
-
-    def runs(wanted: FlowRunFilter) -> list[FlowRun]:
-        if away:
-            raise away.pop()
-        return real(wanted)
-
-    monkeypatch.setattr(work_pool.ask, "runs", runs)
+    monkeypatch.setattr(work_pool, "OUTAGE", 1.5)
+    before, late = taken(server, pool, "taken-before"), taken(server, pool, "late")
+    cluster = taken(server, pool, "waits-for-a-machine", Pending(name="InfrastructurePending"))
+    assert not pool.ended(), "they are starting"
+    unanswered(2, monkeypatch)  # for 3 s
     found = pool.ended()
-    assert found.keys() == {before, late} and not any(end.died or end.completed for end in found.values())
-    assert "the Prefect server was away" in found[before].said and "does not answer" in said[-1]
-    assert server.read_flow_run(UUID(before)).state_name == "Cancelling", "its worker may have it after all"
-    be(server, late, Running())
-    after = pool.send("taken-after", {})
-    be(server, after, Pending())
+    assert found.keys() == {str(before), str(late)}, cluster
+    assert all(end.outage and not end.died and not end.completed for end in found.values())
+    assert "the Prefect server was away" in found[str(before)].said and "does not answer" in said[-1]
+    after = taken(server, pool, "taken-after")
     assert not pool.ended(), "what was taken since then is starting"
-    assert server.read_flow_run(UUID(before)).state_name == "Cancelled"
-    monkeypatch.setattr(work_pool, "TO_END", 60.0)
-    assert server.read_flow_run(UUID(late)).state_name == "Cancelling"
-    be(server, after, Completed())
-    with pool:
-        pool.ended()
-    assert server.read_flow_run(UUID(late)).state_name == "Cancelled", "who sent it has ended: nobody else sees to it"
+    for run in (before, late):
+        assert server.read_flow_run(run).state_name == "Cancelling", "its process may be there after all"
+    monkeypatch.setattr(unbegun, "TO_END", 0.0)
+    assert not pool.ended()
+    assert server.read_flow_run(before).state_name == "Cancelled", after
+
+
+def test_one_that_was_given_up_and_begins_after_all_is_cancelled_and_never_marked_as_over(
+    server: SyncPrefectClient, pool: WorkPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unbegun, "TO_END", 0.0)
+    monkeypatch.setattr(work_pool, "LONGEST_PENDING", 0.0)
+    run = taken(server, pool, "late")
+    assert pool.ended().keys() == {str(run)}
+    be(server, run, Running())  # between the look and the request to end
+    for _ in range(3):
+        assert not pool.ended()
+        assert server.read_flow_run(run).state_name == "Cancelling"
+
+
+def test_a_moment_without_an_answer_gives_nobody_up(
+    server: SyncPrefectClient, pool: WorkPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_pool, "LONGEST_PENDING_AFTER", 0.0)
+    taken(server, pool, "starts")
+    unanswered(1, monkeypatch)
+    assert not pool.ended()
 
 
 def test_when_runs_wait_though_workers_are_there_it_is_said_who_has_the_places_and_what_to_do(

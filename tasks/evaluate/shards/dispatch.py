@@ -187,12 +187,14 @@ class Dispatch:
         if not left:
             self._fruitless = 0
         elif self._ending is None:
-            yield from self._again(left, len(found), at_fault, why if at_fault else end.said, run)
+            yield from self._again(left, len(found), at_fault, why if at_fault else end.said, run, end.outage)
 
-    def _again(self, left: list[int], found: int, at_fault: bool, why: str, run: str) -> Iterator[tuple[int, Outcome]]:
+    def _again(
+        self, left: list[int], found: int, at_fault: bool, why: str, run: str, outage: bool
+    ) -> Iterator[tuple[int, Outcome]]:
         """Send what is left of a shard again, and the job that broke it off too, unless that happened too often."""
         self._say(f"a shard ended early after {found} evaluations, {len(left)} are sent again: {why}")
-        self._fruitless = 0 if found else self._fruitless + 1
+        self._fruitless = 0 if found else self._fruitless + (not outage)
         # One bad machine is always the first to be free again; the others must have had their chance.
         if self._fruitless > max(self._retries, self.pool.places):
             raise WorkPoolError(
