@@ -86,7 +86,7 @@ demo-stack: stack   ## the demo, started as a deployment and evaluated by the st
 deploy: | $(VENV)/ready   ## work pools and deployments on the Prefect server of PREFECT_API_URL: POOLS=process|docker|kubernetes GPUS=4 IMAGE=…
 	$(RUN) -m flows.deploy $(if $(POOLS),--pools $(POOLS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
 
-test: | $(VENV)/ready   ## lint, types and tests; JOBS=4 runs four at a time
+test: .venv-audit/ready | $(VENV)/ready   ## lint, types and tests; JOBS=4 runs four at a time
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

@@ -29,7 +29,9 @@ def test_it_listens_on_loopback_only_keeps_its_secret_and_is_gone_when_stopped(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a-person's-own")  # which must not become the server's
     before = set(Path("/tmp").glob("seaweedfs*"))
     with S3Server(tmp_path / "data") as server:
-        ours = [p for p in psutil.Process().children() if "weed" in p.name()][-1]
+        (ours,) = [
+            p for p in psutil.Process().children() if "weed" in p.name() and str(tmp_path) in " ".join(p.cmdline())
+        ]
         listening = [c.laddr for c in ours.net_connections() if c.status == psutil.CONN_LISTEN]
         assert {address.ip for address in listening} == {HOST}
         assert len(listening) >= 8
