@@ -10,7 +10,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from infra.cancelled import end_when_cancelled
+from infra.cancelled import end_when_cancelled, say_cancelled
 from infra.lease import Lease
 from infra.settings import store_url
 from infra.store import Store
@@ -45,6 +45,7 @@ WAITING_THREADS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=256)
     task_runner=WAITING_THREADS,
     persist_result=False,
     on_running=[end_when_cancelled],
+    on_crashed=[say_cancelled],
 )
 def attribute(study: Study, new_epoch: bool = False) -> str:
     """Credit the data contributors of a diffusion model.

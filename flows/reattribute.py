@@ -9,7 +9,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
 from flows.attribute import WAITING_THREADS, announce_run, credit
-from infra.cancelled import end_when_cancelled
+from infra.cancelled import end_when_cancelled, say_cancelled
 from infra.lease import Lease, LeaseHeld
 from infra.settings import store_url
 from infra.store import Store
@@ -29,6 +29,7 @@ from tasks.study import Study
     task_runner=WAITING_THREADS,
     persist_result=False,
     on_running=[end_when_cancelled],
+    on_crashed=[say_cancelled],
 )
 def reattribute(study: Study, new_epoch: bool = False, event: dict[str, Any] | None = None) -> str:
     """Credit contributors again, as far as anything has changed since the last statement.

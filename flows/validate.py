@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.attribute import WAITING_THREADS, announce_run
-from infra.cancelled import end_when_cancelled
+from infra.cancelled import end_when_cancelled, say_cancelled
 from infra.lease import Lease
 from infra.settings import store_url
 from infra.store import Store
@@ -31,6 +31,7 @@ from tasks.validation_spec import ValidationSpec
     task_runner=WAITING_THREADS,
     persist_result=False,
     on_running=[end_when_cancelled],
+    on_crashed=[say_cancelled],
 )
 def validate(study: Study, validation: ValidationSpec | None = None) -> str:
     """Prove, or disprove, a study's credits.

@@ -8,6 +8,7 @@ work, to its end.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import contextvars
 import os
@@ -29,8 +30,9 @@ from infra.prefect_api import UNANSWERED, briefly, client
 T = TypeVar("T")
 
 ASK_EVERY = 10.0  # seconds between two looks at the run's state
-WORKER_HAS = 15.0  # seconds for the worker to end a cancelled run before it ends itself
+WORKER_HAS = 10.0  # seconds for the worker to end a cancelled run before it ends itself
 TO_LEAVE = 30.0  # seconds to give back what it holds before it is killed: as long as a worker allows
+_ended_themselves: set[UUID] = set()  # runs of this process
 _SIGNAL = signal.SIGUSR1  # not SIGINT, which a shell's background jobs ignore
 
 
@@ -120,31 +122,45 @@ def end_when_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any
     does not see to it. It does nothing in a run that no deployment started."""
     if flow_run.deployment_id is None:
         return
-    asking = contextvars.copy_context()  # outside the flow, whose client is not for other threads
-    threading.Thread(target=lambda: asking.run(_end, flow_run.id), name="is-it-cancelled", daemon=True).start()
+    # Both without this context: the flow's client is not for other threads, and closed when the flow has ended.
+    threading.Thread(target=_end, args=(flow_run.id,), name="is-it-cancelled", daemon=True).start()
+    atexit.register(lambda: contextvars.Context().run(_leave, flow_run.id))
+
+
+def say_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """A flow's hook for when it has Crashed: to Prefect an interrupted flow has, also one that ended itself as cancelled."""
+    if flow_run.id in _ended_themselves:
+        with briefly(), client() as server:
+            said = "Cancelled in the Prefect UI; no worker ended it, so it ended itself"
+            server.set_flow_run_state(flow_run.id, Cancelled(message=said), force=True)
 
 
 def _end(run: UUID) -> None:
     since: float | None = None
     while True:
-        time.sleep(ASK_EVERY if since is None else WORKER_HAS / 3)
+        time.sleep(ASK_EVERY if since is None else WORKER_HAS / 2)
         try:
             with briefly(), client() as server:
                 state = server.read_flow_run(run).state
-                if state is None or not (state.is_cancelling() or state.is_cancelled()):
-                    since = None
-                    continue
-                since = since or time.monotonic()
-                if time.monotonic() - since < WORKER_HAS:
-                    continue
-                if (
-                    state.is_cancelling()
-                ):  # an interrupted run would say that it Crashed, which Prefect refuses of this one
-                    server.set_flow_run_state(run, Cancelled(message="no worker ended it, so it ended itself"))
         except ObjectNotFound:
             return  # somebody deleted it: that asks nobody to end
         except UNANSWERED:
             continue  # the server is away; the run goes on without it
-        os.kill(os.getpid(), signal.SIGTERM)  # ends as by its worker: through its `finally` blocks
-        time.sleep(TO_LEAVE)
-        os.kill(os.getpid(), signal.SIGKILL)
+        if state is None or not (state.is_cancelling() or state.is_cancelled()):
+            since = None
+            continue
+        since = since or time.monotonic()
+        if time.monotonic() - since >= WORKER_HAS:
+            break
+    _ended_themselves.add(run)
+    os.kill(os.getpid(), signal.SIGTERM)  # ends as by its worker: through its `finally` blocks
+    time.sleep(TO_LEAVE)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _leave(run: UUID) -> None:
+    """One that came to its end just when it was cancelled is refused that end, and would be Cancelling for ever."""
+    with contextlib.suppress(ObjectNotFound, *UNANSWERED), briefly(), client() as server:
+        state = server.read_flow_run(run).state
+        if state is not None and state.is_cancelling():
+            server.set_flow_run_state(run, Cancelled(message="it had come to its end"))

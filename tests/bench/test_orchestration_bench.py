@@ -11,7 +11,7 @@ import pytest
 
 from tests.bench.orchestration.tables import BEGIN, END, write
 
-pytestmark = [pytest.mark.servers, pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.servers, pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 def bench(*arguments: str) -> str:

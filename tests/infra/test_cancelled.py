@@ -106,9 +106,13 @@ def test_ctrl_c_stays_ctrl_c(server: SyncPrefectClient) -> None:
 
     begun.clear()
     interrupting = threading.Thread(target=interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     interrupting.start()
-    with pytest.raises(KeyboardInterrupt) as told:
-        run_cancellable(interrupted, ask_every=0.2)
+    try:
+        with pytest.raises(KeyboardInterrupt) as told:
+            run_cancellable(interrupted, ask_every=0.2)
+    finally:
+        signal.signal(signal.SIGINT, before)
     interrupting.join()
     assert not isinstance(told.value, RunCancelled)
 
