@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import flow
 from prefect.runtime import flow_run
 
+from infra.cancelled import end_when_cancelled, say_cancelled
 from infra.settings import store_url
 from infra.store import Store
 from tasks.housekeeping import Cleared
@@ -17,6 +18,8 @@ from tasks.housekeeping.types import Rules, Statements
     description="Lists, and when told deletes, weights and images that no kept statement needs. Statements, epochs' "
     "records and the ledger are never deleted.",
     persist_result=False,
+    on_running=[end_when_cancelled],
+    on_crashed=[say_cancelled],
 )
 def collect_garbage(
     keep_studies: tuple[str, ...] = (),

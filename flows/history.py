@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from infra.cancelled import end_when_cancelled, say_cancelled
 from infra.settings import store_url
 from infra.store import Store
 from tasks.statements.task import publish_history, read_history
@@ -14,6 +15,8 @@ from tasks.statements.task import publish_history, read_history
     flow_run_name="history-{study}",
     description="Draws each contributor's credit over time, from every statement of a study. Computes no credit.",
     persist_result=False,
+    on_running=[end_when_cancelled],
+    on_crashed=[say_cancelled],
 )
 def history(study: str) -> str:
     """Draw each contributor's credit over time, with its interval.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import flow
 from prefect.runtime import flow_run
 
+from infra.cancelled import end_when_cancelled, say_cancelled
 from infra.settings import store_url
 from infra.store import Store
 from tasks.opt_out import Left
@@ -16,6 +17,8 @@ from tasks.opt_out.task import leave_or_return
     description="A contributor leaves: their uploads, and the models and images made with them, go; says what stays until "
     "the next epoch. Or they return.",
     persist_result=False,
+    on_running=[end_when_cancelled],
+    on_crashed=[say_cancelled],
 )
 def opt_out(contributor: str, by: str, returning: bool = False, unknown_name: bool = False) -> Left:
     """Leave a contributor out from now on and remove what is theirs, or let them return.

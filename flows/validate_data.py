@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from infra.cancelled import end_when_cancelled, say_cancelled
 from infra.settings import store_url
 from infra.store import Store
 from tasks.partition.task import read_data
@@ -17,6 +18,8 @@ from tasks.study import Study
     flow_run_name="validate-data-{study.name}",
     description="Checks the images, and says what a run would do and cost. Trains nothing, stores nothing.",
     persist_result=False,
+    on_running=[end_when_cancelled],
+    on_crashed=[say_cancelled],
 )
 def validate_data(study: Study) -> Preview:
     """Check the data of a study, and say what a run would do and cost, before anything is spent.
