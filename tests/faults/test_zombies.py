@@ -33,7 +33,7 @@ from tests.faults.servers import (
     pools_on,
     said_by,
 )
-from tests.orchestra import runs_of
+from tests.orchestra import Worker, runs_of
 from tests.pooled import begin, workers
 from tests.small import small_study
 
@@ -72,6 +72,12 @@ def put(client: SyncPrefectClient, found: Automation, **changes: object) -> None
         {**found.model_dump(mode="json", exclude={"id", "owner_resource"}), **changes}
     )
     client.update_automation(found.id, whole)
+
+
+def has_more_to_do(worker: Worker) -> bool:
+    """Whether its shard has begun, and has more than its present evaluation before it."""
+    done = re.findall(r"(\d+) of (\d+) evaluations done", worker.said_since_taking())
+    return bool(worker.runs() and done) and int(done[-1][0]) + 1 < int(done[-1][1])
 
 
 def test_the_window_fits_the_heartbeat_and_a_server_that_is_away() -> None:
@@ -147,14 +153,14 @@ def test_a_machine_that_is_gone_costs_the_evaluation_it_was_at_and_the_run_that_
 ) -> None:
     mark_zombies(client, FLOWS, within=SHORT)
     study = small_study(
-        data, coalition={"steps": 60}, execution={"mode": "work_pool", "shard_minutes": 1, "retries": 2}
+        data, coalition={"steps": 150}, execution={"mode": "work_pool", "shard_minutes": 1, "retries": 2}
     )
     with pools_on(server, beat=BEAT) as there, workers(there, store, tmp_path) as (_, *gpus):
         run = begin(study)
         # Two shards of one evaluation each come first; then one that is in the middle of several.
         wait_for(lambda: len(store.list("ledger/scores")) >= 8, 400, "the fourth evaluation")
-        wait_for(lambda: any(gpu.runs() for gpu in gpus), 120, "a shard under way")
-        gone = next(gpu for gpu in gpus if gpu.runs())
+        wait_for(lambda: any(has_more_to_do(gpu) for gpu in gpus), 120, "a shard in the middle of several")
+        gone = next(gpu for gpu in gpus if has_more_to_do(gpu))
         shard, machine = gone.taken()[-1], gone.process
         end_at_once(machine, *machine.children(recursive=True))  # the worker too: nobody is left to tell Prefect
         since, before = datetime.now(UTC), finished(store)
