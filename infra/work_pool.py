@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments import run_deployment
 
 from infra import work_pool_server as ask
-from infra.automations import NO_HEARTBEAT
+from infra.automations import BEGINS_WITHIN, NO_HEARTBEAT
 from infra.patience import PATIENCE
 from infra.prefect_api import UNANSWERED, patiently
 from infra.unbegun import Unbegun
@@ -33,7 +33,7 @@ NAMED = 10  # runs that a remark lists
 # Seconds from a worker's taking a run to its first line: a cluster may have to get a machine first. And from when the server
 # last did not answer, if it was away meanwhile, for OUTAGE at least: Prefect's client asks only once for a server that it
 # never reached, so a run that was just starting has ended, and its worker could not say so either.
-LONGEST_PENDING, LONGEST_PENDING_AFTER, OUTAGE = 3600.0, 180.0, 20.0
+LONGEST_PENDING, LONGEST_PENDING_AFTER, OUTAGE = BEGINS_WITHIN, 180.0, 20.0
 LONGEST_SILENT = 6 * 3600.0  # seconds without a sign of life, where nothing was measured or a run waits for a card
 LONGEST_CANCELLING = 1800.0  # seconds that a worker may take to end a run that somebody cancelled
 ELSEWHERE = (

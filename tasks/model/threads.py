@@ -6,7 +6,7 @@ thread that waits for a core which something else uses costs more than it brings
 1.3 s a step on two threads, 0.4 s on one).
 
 Weights that are read from a file lie in it (a memory map) at any address, those that a network is made with at multiples of
-64 bytes; and on some processors (an AMD EPYC; not on Intel's) MKL's products differ in the last bit with the address modulo
+64 bytes; and on some processors (an AMD EPYC, measured) MKL's products differ in the last bit with the address modulo
 16. So what is read is copied.
 """
 
