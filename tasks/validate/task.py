@@ -46,12 +46,11 @@ from tasks.validate.worlds import (
     with_ends,
     without_one,
 )
-from tasks.validation.counterfactual import plan_counterfactuals
+from tasks.validation.counterfactual import most_coalitions, plan_counterfactuals
 from tasks.validation_spec import ValidationSpec
 
 Reference = tuple[Recipe, ModelRecord]
 MOST_WEIGHTS = 5_000_000  # whose gradients are projected: an image takes a tenth of a second at 600,000 on one core
-CUTS = 4  # counterfactual coalitions a method and property, at most
 METHODS = 14  # that are compared, at most
 
 
@@ -112,7 +111,7 @@ class Prover:
             plan = plan_aside(study, self.partition, pruned, self.statistics, ledger, rows, "validation")
             found.append(priced(way, pruned, plan, held))
         study = ways[0].study
-        most = min(CUTS * METHODS * len(study.properties.names), 2 ** min(30, people)) if cuts else 0
+        most = most_coalitions(people, METHODS * len(study.properties.names)) if cuts else 0
         in_lines(found, most, _places(study), get_run_logger().info)
 
 

@@ -6,6 +6,7 @@ Source: Lin et al. 2025, section 4.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -76,7 +77,7 @@ def plan_counterfactuals(
     for method, given in credits.items():
         order = ranked(check_credits(given, n, f"credits of {method}"), names)
         for cut in cuts:
-            count = min(max(int(np.floor(cut.share * n + 0.5 + 1e-9)), 1), n - 1)
+            count = cut_off(cut, n)
             row = np.full(n, cut.kind == "remove")
             row[order[:count]] = cut.kind == "keep"
             if row.tobytes() not in rows:
@@ -85,6 +86,18 @@ def plan_counterfactuals(
             asked.append((method, cut.kind, cut.share, count, rows[row.tobytes()]))
     table = pd.DataFrame(asked, columns=["method", "kind", "share", "contributors", "coalition"])
     return Counterfactuals(np.array(coalitions, dtype=bool).reshape(len(coalitions), n), table)
+
+
+def cut_off(cut: Cut, n: int) -> int:
+    """How many of n contributors a cut removes, or keeps."""
+    return min(max(int(np.floor(cut.share * n + 0.5 + 1e-9)), 1), n - 1)
+
+
+def most_coalitions(n: int, orders: int, cuts: Sequence[Cut] = CUTS) -> int:
+    """The most distinct coalitions that so many orders of n contributors can ask for: all there are of the cuts' sizes, or
+    one an order and cut."""
+    sizes = [n - cut_off(cut, n) if cut.kind == "remove" else cut_off(cut, n) for cut in cuts]
+    return sum(min(orders * sizes.count(size), math.comb(n, size)) for size in set(sizes))
 
 
 def ranked(credits: Floats, names: Sequence[str]) -> list[int]:

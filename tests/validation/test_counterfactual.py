@@ -1,11 +1,13 @@
 """Whom a method names is removed or kept, each coalition once, and changes are relative to everybody's value."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.validation.counterfactual import CUTS, Cut, plan_counterfactuals
+from tasks.validation.counterfactual import CUTS, Cut, most_coalitions, plan_counterfactuals
 
 NAMES = ("Ann", "Ben", "Cyd", "Dee", "Eve")
 
@@ -43,6 +45,7 @@ def test_a_coalition_that_several_methods_name_is_there_once(n, seed):
     names = [f"{k:02d}" for k in range(n)]
     plan = plan_counterfactuals(credits, names)
     assert len(np.unique(plan.coalitions, axis=0)) == len(plan.coalitions) <= len(plan.asked) == 5 * len(CUTS)
+    assert len(plan.coalitions) <= most_coalitions(n, len(credits))
     assert set(plan.asked["coalition"]) == set(range(len(plan.coalitions)))
     sizes = plan.coalitions.sum(axis=1)[plan.asked["coalition"]]
     assert ((sizes > 0) & (sizes < n)).all()
@@ -74,6 +77,15 @@ def test_shares_round_halves_up_and_never_take_nobody_or_all():
         ).asked.contributors[0]
 
     assert [counts(12, 0.4), counts(12, 0.6), counts(5, 0.5), counts(2, 0.1), counts(2, 0.9)] == [5, 7, 3, 1, 1]
+
+
+def test_the_most_that_can_be_asked_for_is_all_there_are_of_the_cuts_sizes():
+    orders = {"".join(map(str, order)): order for order in permutations(range(5))}
+    every = plan_counterfactuals(orders, NAMES)  # of five: two or three go, two or three stay
+    assert len(every.coalitions) == most_coalitions(5, len(orders)) == 10 + 10
+    assert most_coalitions(4, len(orders)) == 6  # of four, always two
+    assert most_coalitions(8, 56) == 56 + 56
+    assert most_coalitions(100, 3) == 3 * len(CUTS)
 
 
 def test_bad_input_is_named():
