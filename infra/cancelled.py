@@ -163,4 +163,4 @@ def _leave(run: UUID) -> None:
     with contextlib.suppress(ObjectNotFound, *UNANSWERED), briefly(), client() as server:
         state = server.read_flow_run(run).state
         if state is not None and state.is_cancelling():
-            server.set_flow_run_state(run, Cancelled(message="it had come to its end"))
+            server.set_flow_run_state(run, Cancelled(message="Cancelled in the Prefect UI; its process has ended"))
