@@ -32,6 +32,7 @@ LINE = "%(asctime)s | %(message)s"
 LOGGING = {
     "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": LINE,
     "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": LINE,
+    "PREFECT_LOGGING_FORMATTERS_STANDARD_": "infra.console.Brief",  # its class, "()" in Prefect's logging.yml
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "PYTHONUNBUFFERED": "1",
 }

@@ -212,6 +212,7 @@ def test_the_command_says_what_went_and_returns(used: Store) -> None:
     assert command("--return").returncode == 0 and opted_out(used) == set()
     refused = command("--return")
     assert refused.returncode == 1 and "has not opted out" in refused.stderr
+    assert "Encountered exception" in refused.stderr and "Traceback" not in refused.stderr
 
 
 @pytest.mark.s3
