@@ -1,4 +1,4 @@
-"""The automations that mark runs as over whose machine is gone: Prefect itself keeps them as they are, for ever.
+"""The automations for runs whose machine is gone: Prefect itself keeps them as they are, for ever.
 
 A run sends a heartbeat every HEARTBEAT seconds (the job templates say so; Prefect's own default is three times as much). The
 automation waits for the next one for WITHIN. That is more than three of the longer ones, so that a late one is no death, and
@@ -6,8 +6,8 @@ more than the ten minutes for which runs do without their server (infra.patience
 comes back must hear from a run that is well before it counts it out.
 
 A run has no heartbeat before it begins. One that was starting when the server went away has ended, as Prefect's client asks
-only once for a server that it never reached, and its worker could not say so: the second automation is for those. The third
-is for runs that are cancelled when no worker is there any more to end them.
+only once for a server that it never reached, and its worker could not say so: the second automation cancels those. None is
+needed for a run that nobody ends: Prefect marks what is Cancelling for five minutes as Cancelled, and has a worker tidy up.
 
 Automations are edited in the UI, and their names are not unique. So the description ends with a digest of what was made
 here: while trigger and actions still have it, nobody has changed them, and a new version may; otherwise they are somebody's,
@@ -31,7 +31,6 @@ from infra.digest import canonical_json, sha256
 
 NAME = "diffusion-credit: runs without heartbeat are Crashed"
 NAME_UNBEGUN = "diffusion-credit: runs that never begin are Cancelled"
-NAME_UNENDED = "diffusion-credit: runs that nobody ends are Cancelled"
 HEARTBEAT = 60.0  # seconds between two heartbeats of a run: PREFECT_FLOWS_HEARTBEAT_FREQUENCY in infra/templates
 WITHIN = 900.0  # seconds without any after which its machine is taken to be gone
 BEGINS_WITHIN = (
@@ -110,7 +109,7 @@ class _Rule:
 
 
 def rules(within: float = WITHIN, begins_within: float = BEGINS_WITHIN) -> tuple[_Rule, ...]:
-    """What is owed by runs that have begun, by those that a worker took, and by those that are cancelled.
+    """What is owed by runs that have begun, and by those that a worker took.
 
     Args:
         within: seconds without a heartbeat, at least three of its beats.
@@ -119,7 +118,6 @@ def rules(within: float = WITHIN, begins_within: float = BEGINS_WITHIN) -> tuple
     over = _events(*_NO_PROCESS)
     minutes, begins = f"{within / 60:g} min", f"{begins_within / 60:g} min"
     again = "A shard is sent again by the run that waits for it; start anything else again yourself"
-    gone = "its machine is gone, or cut off from this server. What it finished is in the ledger"
     return (
         _Rule(
             NAME,
@@ -127,27 +125,21 @@ def rules(within: float = WITHIN, begins_within: float = BEGINS_WITHIN) -> tuple
             (BEAT, *over, *_events("Cancelling")),
             within,
             "CRASHED",
-            f"{NO_HEARTBEAT} {minutes}: {gone}. {again}",
-            f"Marks a run as Crashed that has sent no heartbeat for {minutes}: its machine is gone.",
+            f"{NO_HEARTBEAT} {minutes}: its machine is gone, or cut off from this server. "
+            f"What it finished is in the ledger. {again}",
+            f"Marks a run as Crashed that has sent no heartbeat for {minutes}: its machine is gone. Drivers tell it from a crash "
+            f"by the words '{NO_HEARTBEAT}' with which its message begins.",
         ),
         _Rule(
             NAME_UNBEGUN,
             _events(*TAKEN),
             (*over, *_events("Running", "Cancelling")),
             begins_within,
-            "CANCELLED",  # one that comes late then ends by itself; Prefect lets one that Crashed begin
+            # Not CANCELLED: Prefect lets that one begin, if it comes late, and has nobody tidy up what waits on a cluster.
+            "CANCELLING",
             f"a worker took it, and it did not begin within {begins}: its machine went, or this server was away just then. "
             f"{again}",
-            f"Marks a run as Cancelled that a worker took and that did not begin within {begins}.",
-        ),
-        _Rule(  # from Cancelling Prefect lets a run go nowhere else
-            NAME_UNENDED,
-            _events("Cancelling"),
-            (BEAT, *over),
-            within,
-            "CANCELLED",
-            f"its worker did not end it, and it sent no heartbeat for {minutes}: {gone}",
-            f"Marks a run as Cancelled that somebody cancelled and that is silent for {minutes} from then: nobody ends it.",
+            f"Cancels a run that a worker took and that did not begin within {begins}.",
         ),
     )
 

@@ -33,6 +33,7 @@ ASK_EVERY = 10.0  # seconds between two looks at the run's state
 WORKER_HAS = 10.0  # seconds for the worker to end a cancelled run before it ends itself
 TO_LEAVE = 30.0  # seconds to give back what it holds before it is killed: as long as a worker allows
 _ended_themselves: set[UUID] = set()  # runs of this process
+_told = threading.Event()  # this process was asked to end (SIGTERM), by its worker or by itself
 _SIGNAL = signal.SIGUSR1  # not SIGINT, which a shell's background jobs ignore
 
 
@@ -54,7 +55,9 @@ def run_cancellable(flow: Flow[..., T], *arguments: Any, ask_every: float = ASK_
     watched = flow.with_options(on_running=[*flow.on_running_hooks, watch.begin])
     try:
         with _raising(), watch:
-            return watched(*arguments)
+            result = watched(*arguments)
+        watch.leave()
+        return result
     except _Cancel:
         watch.tell()
         raise RunCancelled("the run was cancelled; start it again to go on where it was") from None
@@ -112,9 +115,13 @@ class _Watch:
             return
 
     def tell(self) -> None:
-        """To Prefect an interrupted flow has Crashed."""
-        with client() as server:
+        """To Prefect an interrupted flow has Crashed. A server that is away does not change that it was cancelled."""
+        with contextlib.suppress(ObjectNotFound, *UNANSWERED), briefly(), client() as server:
             server.set_flow_run_state(self._run, Cancelled(message="Cancelled in the Prefect UI"), force=True)
+
+    def leave(self) -> None:
+        """The flow came to its end."""
+        _leave(self._run)
 
 
 def end_when_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -122,6 +129,7 @@ def end_when_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any
     does not see to it. It does nothing in a run that no deployment started."""
     if flow_run.deployment_id is None:
         return
+    _note_sigterm()
     # Both without this context: the flow's client is not for other threads, and closed when the flow has ended.
     threading.Thread(target=_end, args=(flow_run.id,), name="is-it-cancelled", daemon=True).start()
     atexit.register(lambda: contextvars.Context().run(_leave, flow_run.id))
@@ -150,16 +158,31 @@ def _end(run: UUID) -> None:
             since = None
             continue
         since = since or time.monotonic()
-        if time.monotonic() - since >= WORKER_HAS:
+        if _told.is_set() or time.monotonic() - since >= WORKER_HAS:
             break
-    _ended_themselves.add(run)
-    os.kill(os.getpid(), signal.SIGTERM)  # ends as by its worker: through its `finally` blocks
+    if not _told.is_set():  # its worker does not see to it
+        _ended_themselves.add(run)
+        os.kill(os.getpid(), signal.SIGTERM)  # ends as by its worker: through its `finally` blocks
     time.sleep(TO_LEAVE)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _note_sigterm() -> None:
+    """From now on the first SIGTERM does what it did, and others nothing: a second one would interrupt the giving back."""
+    before = signal.getsignal(signal.SIGTERM)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        return
+
+    def first(number: int, frame: FrameType | None) -> None:
+        if not _told.is_set():
+            _told.set()
+            before(number, frame)
+
+    signal.signal(signal.SIGTERM, first)
+
+
 def _leave(run: UUID) -> None:
-    """One that came to its end just when it was cancelled is refused that end, and would be Cancelling for ever."""
+    """One that came to its end just when it was cancelled is refused that end, and would be Cancelling for some minutes."""
     with contextlib.suppress(ObjectNotFound, *UNANSWERED), briefly(), client() as server:
         state = server.read_flow_run(run).state
         if state is not None and state.is_cancelling():

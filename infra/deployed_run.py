@@ -84,7 +84,7 @@ class DeployedRun:
                 time.sleep(2 * LOOK)  # its last lines are sent in bundles
                 for line in patiently(self._new_lines, say, PATIENCE):
                     say(line)
-                return state
+                return patiently(self._state, say, PATIENCE)  # one that ends itself is Crashed before it is Cancelled
             if now - began > patience:
                 return state
             if now - heard > QUIET:

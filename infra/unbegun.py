@@ -1,45 +1,54 @@
-"""Runs of a work pool that were given up before they began: each is seen to until it keeps no place in the pool."""
+"""Runs of a work pool that were given up before they began: one that begins after all is cancelled again.
+
+Prefect refuses a run its beginning while it is Cancelling, but no longer once it has marked it as Cancelled, which it does
+after five minutes. A process that was importing all the while then does what was long sent again.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from infra import work_pool_server as ask
-from infra.patience import PATIENCE
-from infra.prefect_api import patiently
-from infra.work_pool_types import Say
 
-# Seconds that a run has to hear that it was given up: a process that is importing is refused its beginning while it is
-# Cancelling, but not once it is Cancelled.
-TO_END = 300.0
+T = TypeVar("T")
+
+WATCHED = 900.0  # seconds for which one may yet begin
+LOOK_AGAIN = 60.0  # seconds between two looks
+
+
+class Patiently(Protocol):
+    """Asks a server that may be away; infra.work_pool's notes when it was."""
+
+    def __call__(self, call: Callable[[], T]) -> T: ...
 
 
 class Unbegun:
     """Those that one sender gave up, and asked to end."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
-        self._looked: dict[UUID, float] = {}  # run -> when it was given up, or last looked for (`time.monotonic`)
+    def __init__(self, patiently: Patiently) -> None:
+        self._patiently = patiently
+        self._since: dict[UUID, float] = {}  # run -> when it was given up (`time.monotonic`)
+        self._looked = float("-inf")
 
     def add(self, run: UUID) -> None:
         """This one was given up just now, and is Cancelling."""
-        self._looked[run] = time.monotonic()
+        self._since[run] = time.monotonic()
 
     def see_to(self) -> None:
-        """One that is Cancelling still, and never began, is Cancelled: its worker does not know of it, and it would keep its
-        place in the pool. One that began after all is cancelled again, and ends itself (infra.cancelled)."""
-        due = [run for run, looked in self._looked.items() if time.monotonic() - looked >= TO_END]
-        there = [run for wanted in ask.pages(due) for run in patiently(partial(ask.runs, wanted), self._say, PATIENCE)]
-        for run_id in due:
-            del self._looked[run_id]
-        for run in there:
-            assert run.state is not None
-            if run.state.is_cancelling() and run.start_time is None:
-                patiently(partial(ask.close, run.id, "it never began, and no worker ended it"), self._say, PATIENCE)
-            elif run.state.is_running():
-                why = "it was given up, and what it was to do was sent again"
-                patiently(partial(ask.cancel, run.id, why), self._say, PATIENCE)
-            if not run.state.is_final():
-                self.add(run.id)
+        """Cancel those that began."""
+        now = time.monotonic()
+        if not self._since or now - self._looked < LOOK_AGAIN:
+            return
+        self._looked = now
+        for wanted in ask.pages(self._since):
+            for run in self._patiently(partial(ask.runs, wanted)):
+                if (
+                    run.state is not None and run.state.is_running()
+                ):  # its process sees that, and ends (infra.cancelled)
+                    why = "it was given up, and what it was to do was sent again"
+                    self._patiently(partial(ask.cancel, run.id, why))
+        self._since = {run: since for run, since in self._since.items() if now - since < WATCHED}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
@@ -35,22 +35,25 @@ NAMED = 10  # runs that a remark lists
 # never reached, so a run that was just starting has ended, and its worker could not say so either.
 LONGEST_PENDING, LONGEST_PENDING_AFTER, OUTAGE = BEGINS_WITHIN, 180.0, 20.0
 LONGEST_SILENT = 6 * 3600.0  # seconds without a sign of life, where nothing was measured or a run waits for a card
-LONGEST_CANCELLING = 1800.0  # seconds that a worker may take to end a run that somebody cancelled
-ELSEWHERE = (
-    "InfrastructurePending"  # a state's name: a cluster has it, and no process of it has asked for the server yet
-)
+LONGEST_CANCELLING = 1800.0  # seconds; Prefect's server ends it after 300, unless that service of it is switched off
+ELSEWHERE = "InfrastructurePending"  # a state's name: a cluster has it, which tells what becomes of it when it can
 LOOK_AGAIN = 60.0  # seconds between two looks for a sign of life of one run
 UNDER_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED)
 
 
 @dataclass
 class _Sent:
-    """A run that is under way: when it was sent, and when it was last looked for a sign of life (`time.monotonic`); what was
-    seen then."""
+    """A run that is under way: when it was sent, by the clock here (`time.monotonic`) and by the server's; when it was last
+    looked for a sign of life, and what was seen then."""
 
     at: float
+    created: datetime
     looked: float = float("-inf")
     life: ask.Life | None = None
+
+    def here(self, when: datetime) -> float:
+        """A time of the server's on the clock here. Clocks of two machines need not agree, and this one's may be set."""
+        return self.at + (when - self.created).total_seconds()
 
 
 class WorkPool:
@@ -71,8 +74,8 @@ class WorkPool:
         self._say, self._most = say, most
         self._flying: dict[UUID, _Sent] = {}
         self._counted_out: dict[UUID, float] = {}  # by the automation -> when it was last looked for (`time.monotonic`)
-        self._unbegun = Unbegun(say)
-        self._away: datetime | None = None  # when the Prefect server last did not answer, of an outage
+        self._unbegun = Unbegun(self._patiently)
+        self._away: float | None = None  # when the Prefect server last did not answer, of an outage (`time.monotonic`)
         self._warned = time.monotonic()
         self.refresh()
 
@@ -104,7 +107,8 @@ class WorkPool:
             )
         )
         assert isinstance(run, FlowRun)  # called in a synchronous flow, it is no coroutine
-        self._flying[run.id] = _Sent(time.monotonic())
+        assert run.created is not None  # the server made it
+        self._flying[run.id] = _Sent(time.monotonic(), run.created)
         return str(run.id)
 
     def ended(self, silent: float | None = None) -> dict[str, Ended]:
@@ -127,12 +131,14 @@ class WorkPool:
             if state is None:
                 continue
             if state.is_final():
-                starting = self._patiently(partial(ask.starting, run.id))
-                died = state.is_crashed() and self._patiently(partial(ask.life, run.id)).begun
+                past = self._patiently(partial(ask.past, run.id))
+                # One that is cancelled and ends itself is Crashed for a moment (infra.cancelled).
+                crashed = state.is_crashed() and not past.cancelled
+                died = crashed and self._patiently(partial(ask.life, run.id)).begun
                 if _counted_out(run):
                     # A machine that went, or slept, is no evaluation's fault; and one that slept comes back.
                     died, self._counted_out[run.id] = False, time.monotonic()
-                found[str(run.id)] = Ended(state.is_completed(), _said(run), starting, died)
+                found[str(run.id)] = Ended(state.is_completed(), _said(run), past.starting, died)
             elif (given_up := self._given_up(run, silent)) is not None:
                 if not state.is_cancelling():
                     self._patiently(partial(ask.cancel, run.id, given_up.said))
@@ -178,8 +184,7 @@ class WorkPool:
 
     def _end_returned(self) -> None:
         """Cancel runs that the automation counted out and that work all the same: their machine slept, or was cut off.
-        What they had left was sent again. One that is silent is not cancelled: if its machine is gone, it would stay
-        Cancelling and keep its place."""
+        What they had left was sent again. One that is silent is not cancelled: it would only take a place again."""
         due = [run for run, looked in self._counted_out.items() if time.monotonic() - looked >= LOOK_AGAIN]
         if not due:
             return
@@ -206,27 +211,30 @@ class WorkPool:
         Its work is to blame only if it began and then fell silent for longer than anything of its kind ever took.
         """
         assert run.state is not None
-        lasts = _ago(run.state.timestamp)
+        sent, now = self._flying[run.id], time.monotonic()
+        since = sent.here(run.state.timestamp)
+        lasts = now - since
         if run.state.is_pending() and lasts > LONGEST_PENDING:
             return Ended(False, f"a worker took it, and it did not begin within {LONGEST_PENDING / 60:.0f} min", None)
         away = self._away
-        missed = away is not None and run.state.timestamp < away and _ago(away) > LONGEST_PENDING_AFTER
+        missed = away is not None and since < away and now - away > LONGEST_PENDING_AFTER
         if run.state.is_pending() and run.state.name != ELSEWHERE and missed:
             said = "a worker took it, the Prefect server was away, and it did not begin within "
             return Ended(False, f"{said}{LONGEST_PENDING_AFTER / 60:.0f} min after that", None, outage=True)
         if run.state.is_cancelling() and lasts > LONGEST_CANCELLING:
-            said = f"it was cancelled, and its worker did not end it within {LONGEST_CANCELLING / 60:.0f} min"
+            said = f"it was cancelled, and nobody ended it within {LONGEST_CANCELLING / 60:.0f} min"
             return Ended(False, said, None)
         if not run.state.is_running():
             return None
-        sent, allowed = self._flying[run.id], LONGEST_SILENT if silent is None else silent
+        allowed = LONGEST_SILENT if silent is None else silent
 
         def quiet() -> float:
-            return lasts if sent.life is None or sent.life.last is None else min(lasts, _ago(sent.life.last))
+            last = None if sent.life is None else sent.life.last
+            return lasts if last is None else min(lasts, now - sent.here(last))
 
-        if quiet() <= allowed or time.monotonic() - sent.looked < LOOK_AGAIN:
+        if quiet() <= allowed or now - sent.looked < LOOK_AGAIN:
             return None
-        sent.looked, sent.life = time.monotonic(), self._patiently(partial(ask.life, run.id))
+        sent.looked, sent.life = now, self._patiently(partial(ask.life, run.id))
         if not sent.life.begun:
             allowed = max(allowed, LONGEST_SILENT)
         if quiet() <= allowed:
@@ -253,7 +261,7 @@ class WorkPool:
         )
 
     def _holders(self) -> str:
-        """Which runs have the pool's places: one whose machine is gone is RUNNING for ever, and keeps others out."""
+        """Which runs have the pool's places: one whose machine is gone is RUNNING, and keeps others out."""
         all_of_them = self._patiently(partial(ask.holders, self.name))
         others = [run for run in all_of_them if run.id not in self._flying]
         if not others:
@@ -265,21 +273,22 @@ class WorkPool:
         more = f"; and {len(others) - NAMED} more" if len(others) > NAMED else ""
         return (
             f". Its places are held by {len(all_of_them)} runs, {len(others)} of them not ours: {named}{more}. A run whose "
-            "machine is gone holds its place for ever: cancel it in the UI (Runs, then Cancel)"
+            "machine is gone holds its place until the automation of `make deploy` counts it out (15 min), or you cancel it "
+            "in the UI (Runs, then Cancel)"
         )
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        unanswered = list[datetime]()
+        unanswered = list[float]()
 
         def noting() -> T:
             try:
                 return call()
             except UNANSWERED:
-                unanswered.append(datetime.now(UTC))
+                unanswered.append(time.monotonic())
                 raise
 
         answer = patiently(noting, self._say, PATIENCE)
-        if unanswered and _ago(unanswered[0]) >= OUTAGE:
+        if unanswered and time.monotonic() - unanswered[0] >= OUTAGE:
             self._away = unanswered[-1]
         return answer
 
@@ -287,11 +296,6 @@ class WorkPool:
 def places_of(deployment: str, queue: str) -> int:
     """How many runs of a deployment can go on at a time. Raises WorkPoolError as WorkPool does."""
     return WorkPool(deployment, queue, (), lambda text: None).places
-
-
-def _ago(when: datetime) -> float:
-    """Seconds since then."""
-    return (datetime.now(UTC) - when).total_seconds()
 
 
 def _counted_out(run: FlowRun) -> bool:

@@ -12,20 +12,22 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort, LogSort, TaskRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled, Cancelling
+from prefect.states import Cancelling
 
 from infra.prefect_api import client
 from infra.work_pool_types import WorkPoolError
 
 PAGE = 200  # runs that the server tells of in one answer
+LINES = 20  # of a run's log, to find one among them that it wrote itself
+OF_THE_RUN = ("prefect.flow_runs", "prefect.task_runs")  # loggers; those below them are of workers and observers
 HOLDING = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)  # states in which a run has a place in its pool
 NOT_OVER = (StateType.SCHEDULED, StateType.PAUSED, *HOLDING)  # states from which a run may yet write something
 
 
 @dataclass(frozen=True)
 class Life:
-    """What a run showed of itself. last: when it last did something; None if it never did. begun: whether any of its tasks
-    did: a run that waits for a card has begun none."""
+    """What a run showed of itself. last: when the server last heard of something that it did; None if it never did. begun:
+    whether any of its tasks did: a run that waits for a card has begun none."""
 
     last: datetime | None
     begun: bool
@@ -117,13 +119,14 @@ def life(run: UUID) -> Life:
             limit=1,
         )
         said = server.read_logs(
-            LogFilter.model_validate({"flow_run_id": {"any_": [run]}}), limit=1, sort=LogSort.TIMESTAMP_DESC
+            LogFilter.model_validate({"flow_run_id": {"any_": [run]}}), limit=LINES, sort=LogSort.TIMESTAMP_DESC
         )
-    times: list[datetime] = [line.timestamp for line in said]
-    for task in tasks:
-        times += [time for time in (task.start_time, task.end_time) if time is not None]
-        times += [task.state.timestamp] if task.state is not None else []
-    return Life(max(times, default=None), any(task.start_time is not None for task in tasks))
+    # When the server wrote them down: clocks of other machines may be wrong.
+    times = [each.updated for each in tasks] + [line.created for line in said if line.name in OF_THE_RUN]
+    return Life(
+        max((time for time in times if time is not None), default=None),
+        any(task.start_time is not None for task in tasks),
+    )
 
 
 def cancel(run: UUID, why: str, force: bool = False) -> None:
@@ -135,30 +138,30 @@ def cancel(run: UUID, why: str, force: bool = False) -> None:
             return  # deleted meanwhile
 
 
-def close(run: UUID, why: str) -> None:
-    """Mark a run as over that nobody works on, so that it has no place in its pool any more."""
-    with client() as server:
-        try:
-            server.set_flow_run_state(run, Cancelled(message=why))
-        except ObjectNotFound:
-            return  # deleted meanwhile
+@dataclass(frozen=True)
+class Past:
+    """starting: seconds from a worker's taking a run to its first line of code, last time it was taken; None if it did not
+    get there. cancelled: whether somebody asked it to end."""
+
+    starting: float | None
+    cancelled: bool
 
 
-def starting(run: UUID) -> float | None:
-    """Seconds from a worker's taking the run to its first line of code, last time it was taken."""
+def past(run: UUID) -> Past:
+    """What the states of a run tell of it."""
     taken: datetime | None = None
     seconds: float | None = None
     with client() as server:
         try:
             states = server.read_flow_run_states(run)
         except ObjectNotFound:
-            return None
+            return Past(None, False)
     for state in sorted(states, key=lambda state: state.timestamp):
         if state.is_pending():
             taken = state.timestamp
         elif state.is_running() and taken is not None:
             seconds = (state.timestamp - taken).total_seconds()
-    return seconds
+    return Past(seconds, any(state.is_cancelling() for state in states))
 
 
 def pages(ids: Collection[UUID]) -> Iterator[FlowRunFilter]:

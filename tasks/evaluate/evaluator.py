@@ -26,6 +26,7 @@ from tasks.evaluate import weights
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.families import family_of
 from tasks.families.stored import prepared
+from tasks.frozen import ImagesGone
 from tasks.model.model import Model, ModelDenoiser
 from tasks.model.sample import sample
 from tasks.model.speed import prepare_for_training
@@ -59,7 +60,7 @@ class Evaluator:
         """Do what is missing of a job.
 
         Raises:
-            LedgerConflict, StoreError: see infra.
+            ImagesGone, LedgerConflict, StoreError: see `check_images` and infra.
         """
         with one_thread():
             return _Evaluation(self, job, say).run()
@@ -97,6 +98,19 @@ class Evaluator:
             everybody = TrainingData(pixels, digests, ownership.sum(axis=1), prompts)
             self._data = prepared(everybody, model, self.store, say)
         return replace(self._data, weights=ownership[:, list(members)].sum(axis=1))
+
+    def check_images(self) -> None:
+        """Before something is recorded that was made of people's images: are those still there? Who opts out waits for work
+        that is under way, but cannot see a machine that was cut off from Prefect, and comes back.
+
+        Raises:
+            ImagesGone: if they were removed.
+        """
+        if not self.store.exists(f"data/{self.setting.data_sha256}.safetensors"):
+            raise ImagesGone(
+                f"the images that this is made of were removed from {self.store.url} while it was made (an opt-out, or gc): "
+                "nothing of it is kept; start the study again"
+            )
 
     def statistics(self, name: str) -> dict[str, np.ndarray]:
         """The reference statistics of a property, as frozen in this epoch."""
@@ -206,6 +220,7 @@ class _Evaluation:
         return model.to(self.evaluator.device)
 
     def _record_model(self, model: Model, seconds: float, failure: str | None) -> None:
+        self.evaluator.check_images()
         trained = weights.pack(model)
         if failure is None:
             weights.save(trained, self.evaluator.store)  # to be kept or not: what is recorded must not be made again
@@ -257,6 +272,7 @@ class _Evaluation:
                     device=self.evaluator.device,
                     progress=Ticker(self.say, "drawing images", SAY_EVERY, end=False),
                 )
+                self.evaluator.check_images()
                 digest = store.save_named_by_content("samples", {"images": images})
             except Diverged as error:
                 failure = str(error)

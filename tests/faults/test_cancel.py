@@ -79,9 +79,17 @@ def test_a_cancelled_run_ends_with_all_that_works_for_it_and_keeps_what_was_fini
         took = time.monotonic() - clicked
         print(f"{mode}: cancelled after {took:.0f} s, processes gone after {gone:.0f} s")
         assert {run.state_name for run in runs_of(there, "evaluate-shard")} <= {"Completed", "Cancelled"}
+        if deaf:
+            assert "ended itself" in messages_of(there, run.id), "its worker did hear of it"
         assert is_given_back(store, study.name)
         assert_kept(before, store)
         assert not store.list(f"studies/{study.name}")
+
+
+def messages_of(there: Mapping[str, str], run: UUID) -> str:
+    """What a run's states say."""
+    with SyncPrefectClient(there["PREFECT_API_URL"]) as client:
+        return " | ".join(str(state.message) for state in client.read_flow_run_states(run))
 
 
 def shards_under_way(there: Mapping[str, str]) -> list[str]:

@@ -15,11 +15,12 @@ from infra.ledger import Ledger
 from infra.store import Store
 from tasks.estimate import TooManyFailures
 from tasks.evaluate.errors import WorkerDied
+from tasks.evaluate.evaluator import Evaluator
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.evaluate.statistics import prepare_statistics
 from tasks.evaluate.task import evaluate_coalition
 from tasks.evaluate.workers import InProcess
-from tasks.frozen import epoch_at_hand
+from tasks.frozen import ImagesGone, epoch_at_hand
 from tasks.partition import partition
 from tasks.plan import Plan, make_plan
 from tasks.recipe import Recipe, data_recipe, pruned_recipe, reference_recipe
@@ -51,6 +52,25 @@ class DiesAfterItsWork:
     def evaluate(self, job: Job, say: Callable[[str], None]) -> Outcome:
         self.asked += 1
         raise WorkerDied("ended with code -9")
+
+
+def everything(store: Store) -> list[str]:
+    return [key for folder in ("ledger", "models", "samples") for key in store.list(folder)]
+
+
+def test_a_machine_that_comes_back_after_an_opt_out_records_nothing_of_images_that_were_removed(
+    data: Path, finished: Store
+) -> None:
+    """It was cut off from Prefect, so that nobody could wait for it; its memory still holds the images."""
+    plan, setting = planned(small_study(data, coalition={"seed": 99}), finished)
+    first, second = [job for job in plan.jobs if job.members][:2]
+    evaluator = Evaluator(setting)
+    assert evaluator.evaluate(first, print).trained
+    finished.delete(f"data/{setting.data_sha256}.safetensors")
+    before = everything(finished)
+    with pytest.raises(ImagesGone, match="were removed"):
+        evaluator.evaluate(second, print)
+    assert everything(finished) == before
 
 
 def test_a_worker_that_died_after_its_last_record_costs_nothing_and_its_task_run_is_cached(
