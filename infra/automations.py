@@ -127,8 +127,8 @@ def rules(within: float = WITHIN, begins_within: float = BEGINS_WITHIN) -> tuple
             "CRASHED",
             f"{NO_HEARTBEAT} {minutes}: its machine is gone, or cut off from this server. "
             f"What it finished is in the ledger. {again}",
-            f"Marks a run as Crashed that has sent no heartbeat for {minutes}: its machine is gone. Drivers tell it from a crash "
-            f"by the words '{NO_HEARTBEAT}' with which its message begins.",
+            f"Marks a run as Crashed that has sent no heartbeat for {minutes}: its machine is gone. Drivers tell that from "
+            f"a crash by the words '{NO_HEARTBEAT}' with which the message begins.",
         ),
         _Rule(
             NAME_UNBEGUN,

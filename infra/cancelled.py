@@ -33,7 +33,6 @@ ASK_EVERY = 10.0  # seconds between two looks at the run's state
 WORKER_HAS = 10.0  # seconds for the worker to end a cancelled run before it ends itself
 TO_LEAVE = 30.0  # seconds to give back what it holds before it is killed: as long as a worker allows
 _ended_themselves: set[UUID] = set()  # runs of this process
-_told = threading.Event()  # this process was asked to end (SIGTERM), by its worker or by itself
 _SIGNAL = signal.SIGUSR1  # not SIGINT, which a shell's background jobs ignore
 
 
@@ -129,7 +128,6 @@ def end_when_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any
     does not see to it. It does nothing in a run that no deployment started."""
     if flow_run.deployment_id is None:
         return
-    _note_sigterm()
     # Both without this context: the flow's client is not for other threads, and closed when the flow has ended.
     threading.Thread(target=_end, args=(flow_run.id,), name="is-it-cancelled", daemon=True).start()
     atexit.register(lambda: contextvars.Context().run(_leave, flow_run.id))
@@ -139,7 +137,7 @@ def say_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
     """A flow's hook for when it has Crashed: to Prefect an interrupted flow has, also one that ended itself as cancelled."""
     if flow_run.id in _ended_themselves:
         with briefly(), client() as server:
-            said = "Cancelled in the Prefect UI; no worker ended it, so it ended itself"
+            said = "Cancelled in the Prefect UI; no worker had ended it after a while, so it ended itself"
             server.set_flow_run_state(flow_run.id, Cancelled(message=said), force=True)
 
 
@@ -158,27 +156,12 @@ def _end(run: UUID) -> None:
             since = None
             continue
         since = since or time.monotonic()
-        if _told.is_set() or time.monotonic() - since >= WORKER_HAS:
+        if time.monotonic() - since >= WORKER_HAS:
             break
-    if not _told.is_set():  # its worker does not see to it
-        _ended_themselves.add(run)
-        os.kill(os.getpid(), signal.SIGTERM)  # ends as by its worker: through its `finally` blocks
+    _ended_themselves.add(run)
+    os.kill(os.getpid(), signal.SIGTERM)  # ends as by its worker: through its `finally` blocks
     time.sleep(TO_LEAVE)
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _note_sigterm() -> None:
-    """From now on the first SIGTERM does what it did, and others nothing: a second one would interrupt the giving back."""
-    before = signal.getsignal(signal.SIGTERM)
-    if not callable(before) or threading.current_thread() is not threading.main_thread():
-        return
-
-    def first(number: int, frame: FrameType | None) -> None:
-        if not _told.is_set():
-            _told.set()
-            before(number, frame)
-
-    signal.signal(signal.SIGTERM, first)
 
 
 def _leave(run: UUID) -> None:

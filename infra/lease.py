@@ -40,6 +40,7 @@ from infra.digest import canonical_json
 from infra.holder import Holder
 from infra.process import boot, machine, started, uptime
 from infra.store import Store, StoreError
+from infra.undisturbed import undisturbed
 
 DURATION = 120.0  # seconds after which a lease that nobody renewed is stale
 RENEWAL = 20.0  # seconds between renewals
@@ -105,11 +106,12 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._done.set()
-        if self._thread is not None:
-            self._thread.join()
-        if not self._lost:
-            self._give_back()
+        with undisturbed():
+            self._done.set()
+            if self._thread is not None:
+                self._thread.join()
+            if not self._lost:
+                self._give_back()
 
     def _give_back(self) -> None:
         try:

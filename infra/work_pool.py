@@ -24,6 +24,7 @@ from infra.automations import BEGINS_WITHIN, NO_HEARTBEAT
 from infra.patience import PATIENCE
 from infra.prefect_api import UNANSWERED, patiently
 from infra.unbegun import Unbegun
+from infra.undisturbed import undisturbed
 from infra.work_pool_types import Ended, Say
 
 T = TypeVar("T")
@@ -90,7 +91,8 @@ class WorkPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.cancel("the run that sent this has ended")
+        with undisturbed():
+            self.cancel("the run that sent this has ended")
 
     def send(self, name: str, parameters: Mapping[str, Any]) -> str:
         """Hand a run to the pool. Returns its id."""

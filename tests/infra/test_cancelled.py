@@ -25,7 +25,6 @@ from prefect.states import Cancelling
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.command import run
-from infra import cancelled
 from infra.cancelled import RunCancelled, run_cancellable
 from infra.lease import Lease
 from infra.store import Store
@@ -106,19 +105,6 @@ def test_one_that_comes_to_its_end_just_when_it_is_cancelled_is_not_left_cancell
     assert run_cancellable(cancelled_at_its_last_moment, str(server.api_url), ask_every=60) == "published"
     state = server.read_flow_run(runs[-1]).state
     assert state is not None and state.is_cancelled()
-
-
-def test_a_second_request_to_end_does_not_interrupt_what_the_first_began(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cancelled, "_told", threading.Event())
-    ends: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: ends.append(number))
-    try:
-        cancelled._note_sigterm()
-        for _ in range(2):  # its worker's, and its own
-            os.kill(os.getpid(), signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert ends == [signal.SIGTERM] and cancelled._told.is_set()
 
 
 def test_one_that_nobody_cancels_returns_what_it_returns(server: SyncPrefectClient) -> None:
