@@ -57,6 +57,9 @@ def run_cancellable(flow: Flow[..., T], *arguments: Any, ask_every: float = ASK_
             result = watched(*arguments)
         watch.leave()
         return result
+    except Exception:
+        watch.leave()
+        raise
     except _Cancel:
         watch.tell()
         raise RunCancelled("the run was cancelled; start it again to go on where it was") from None

@@ -6,24 +6,15 @@ after five minutes. A process that was importing all the while then does what wa
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
-from typing import Protocol, TypeVar
 from uuid import UUID
 
 from infra import work_pool_server as ask
-
-T = TypeVar("T")
+from infra.process import uptime
+from infra.work_pool_types import Patiently
 
 WATCHED = 900.0  # seconds for which one may yet begin
 LOOK_AGAIN = 60.0  # seconds between two looks
-
-
-class Patiently(Protocol):
-    """Asks a server that may be away; infra.work_pool's notes when it was."""
-
-    def __call__(self, call: Callable[[], T]) -> T: ...
 
 
 class Unbegun:
@@ -31,16 +22,16 @@ class Unbegun:
 
     def __init__(self, patiently: Patiently) -> None:
         self._patiently = patiently
-        self._since: dict[UUID, float] = {}  # run -> when it was given up (`time.monotonic`)
+        self._since: dict[UUID, float] = {}  # run -> when it was given up (`uptime`)
         self._looked = float("-inf")
 
     def add(self, run: UUID) -> None:
         """This one was given up just now, and is Cancelling."""
-        self._since[run] = time.monotonic()
+        self._since[run] = uptime()
 
     def see_to(self) -> None:
         """Cancel those that began."""
-        now = time.monotonic()
+        now = uptime()
         if not self._since or now - self._looked < LOOK_AGAIN:
             return
         self._looked = now

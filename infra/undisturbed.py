@@ -12,19 +12,25 @@ import signal
 import threading
 from collections.abc import Iterator
 
+ASKS = (signal.SIGTERM, signal.SIGUSR1)  # a worker's, and infra.cancelled's
+
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """SIGTERM in this block has its effect after it, if the block is in the main thread. Whoever sends it kills the process
-    after a while, so a block that hangs does not hang for ever."""
-    if threading.current_thread() is not threading.main_thread():
+    """ASKS in this block have their effect after it, if the block is in the main thread. Ctrl-C is none of them: a person
+    must be able to end a block that hangs."""
+    before = {number: signal.getsignal(number) for number in ASKS}
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or None in before.values():  # None: a handler that is not Python's to put back
         yield
         return
-    came = list[int]()
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    came = set[int]()
+    for number in ASKS:
+        signal.signal(number, lambda number, frame: came.add(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
-        if came:
-            os.kill(os.getpid(), signal.SIGTERM)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for asked in came:
+            os.kill(os.getpid(), asked)

@@ -6,7 +6,6 @@ waited for: the runs go on without it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+import httpx
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments import run_deployment
@@ -22,7 +22,9 @@ from prefect.deployments import run_deployment
 from infra import work_pool_server as ask
 from infra.automations import BEGINS_WITHIN, NO_HEARTBEAT
 from infra.patience import PATIENCE
-from infra.prefect_api import UNANSWERED, patiently
+from infra.places import who_holds
+from infra.prefect_api import UNANSWERED, briefly, patiently
+from infra.process import uptime
 from infra.unbegun import Unbegun
 from infra.undisturbed import undisturbed
 from infra.work_pool_types import Ended, Say
@@ -30,7 +32,6 @@ from infra.work_pool_types import Ended, Say
 T = TypeVar("T")
 
 UNTOUCHED = 60.0  # seconds after which a run that no worker takes is remarked upon
-NAMED = 10  # runs that a remark lists
 # Seconds from a worker's taking a run to its first line: a cluster may have to get a machine first. And from when the server
 # last did not answer, if it was away meanwhile, for OUTAGE at least: Prefect's client asks only once for a server that it
 # never reached, so a run that was just starting has ended, and its worker could not say so either.
@@ -44,8 +45,8 @@ UNDER_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateTyp
 
 @dataclass
 class _Sent:
-    """A run that is under way: when it was sent, by the clock here (`time.monotonic`) and by the server's; when it was last
-    looked for a sign of life, and what was seen then."""
+    """A run that is under way: when it was sent, by the clock here (`uptime`) and by the server's; when it was last looked
+    for a sign of life, and what was seen then."""
 
     at: float
     created: datetime
@@ -54,7 +55,10 @@ class _Sent:
 
     def here(self, when: datetime) -> float:
         """A time of the server's on the clock here. Clocks of two machines need not agree, and this one's may be set."""
-        return self.at + (when - self.created).total_seconds()
+        after = (when - self.created).total_seconds()
+        # The server has lived through that much since, so we have too: on some systems our clock stands still in sleep.
+        self.at = min(self.at, uptime() - after)
+        return self.at + after
 
 
 class WorkPool:
@@ -74,10 +78,10 @@ class WorkPool:
         self.deployment, self.queue, self.tags = deployment, queue, list(tags)
         self._say, self._most = say, most
         self._flying: dict[UUID, _Sent] = {}
-        self._counted_out: dict[UUID, float] = {}  # by the automation -> when it was last looked for (`time.monotonic`)
+        self._counted_out: dict[UUID, float] = {}  # by the automation -> when it was last looked for (`uptime`)
         self._unbegun = Unbegun(self._patiently)
-        self._away: float | None = None  # when the Prefect server last did not answer, of an outage (`time.monotonic`)
-        self._warned = time.monotonic()
+        self._away: float | None = None  # when the Prefect server last did not answer, of an outage (`uptime`)
+        self._warned = uptime()
         self.refresh()
 
     def refresh(self) -> None:
@@ -91,7 +95,7 @@ class WorkPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with undisturbed():
+        with undisturbed(), briefly():
             self.cancel("the run that sent this has ended")
 
     def send(self, name: str, parameters: Mapping[str, Any]) -> str:
@@ -110,7 +114,7 @@ class WorkPool:
         )
         assert isinstance(run, FlowRun)  # called in a synchronous flow, it is no coroutine
         assert run.created is not None  # the server made it
-        self._flying[run.id] = _Sent(time.monotonic(), run.created)
+        self._flying[run.id] = _Sent(uptime(), run.created)
         return str(run.id)
 
     def ended(self, silent: float | None = None) -> dict[str, Ended]:
@@ -139,7 +143,9 @@ class WorkPool:
                 died = crashed and self._patiently(partial(ask.life, run.id)).begun
                 if _counted_out(run):
                     # A machine that went, or slept, is no evaluation's fault; and one that slept comes back.
-                    died, self._counted_out[run.id] = False, time.monotonic()
+                    died, self._counted_out[run.id] = False, uptime()
+                if state.is_cancelled() and past.starting is None:
+                    self._unbegun.add(run.id)
                 found[str(run.id)] = Ended(state.is_completed(), _said(run), past.starting, died)
             elif (given_up := self._given_up(run, silent)) is not None:
                 if not state.is_cancelling():
@@ -162,11 +168,15 @@ class WorkPool:
 
     def cancel(self, why: str) -> None:
         """Ask all runs that are under way to end; `ended` tells when they have."""
-        troubles = []
+        troubles, away = list[str](), False
         for run in self._flying:  # each is tried, whatever becomes of the others: they cost money
             try:
-                ask.cancel(run, why)
+                if not away:
+                    ask.cancel(run, why)
+                    continue
+                troubles.append(str(run))
             except UNANSWERED as trouble:
+                away = isinstance(trouble, httpx.TransportError)  # whoever is not there, is so for the next one too
                 troubles.append(f"{run}: {trouble}")
         if troubles:
             self._say(f"{len(troubles)} runs could not be cancelled, cancel them in the UI: {'; '.join(troubles)}")
@@ -187,7 +197,7 @@ class WorkPool:
     def _end_returned(self) -> None:
         """Cancel runs that the automation counted out and that work all the same: their machine slept, or was cut off.
         What they had left was sent again. One that is silent is not cancelled: it would only take a place again."""
-        due = [run for run, looked in self._counted_out.items() if time.monotonic() - looked >= LOOK_AGAIN]
+        due = [run for run, looked in self._counted_out.items() if uptime() - looked >= LOOK_AGAIN]
         if not due:
             return
         there = [run for wanted in ask.pages(due) for run in self._patiently(partial(ask.runs, wanted))]
@@ -197,7 +207,7 @@ class WorkPool:
             assert run.state is not None
             last = self._patiently(partial(ask.life, run.id)).last
             if last is None or last <= run.state.timestamp:
-                self._counted_out[run.id] = time.monotonic()
+                self._counted_out[run.id] = uptime()
                 due.remove(run.id)
                 continue
             self._patiently(
@@ -213,7 +223,7 @@ class WorkPool:
         Its work is to blame only if it began and then fell silent for longer than anything of its kind ever took.
         """
         assert run.state is not None
-        sent, now = self._flying[run.id], time.monotonic()
+        sent, now = self._flying[run.id], uptime()
         since = sent.here(run.state.timestamp)
         lasts = now - since
         if run.state.is_pending() and lasts > LONGEST_PENDING:
@@ -246,7 +256,7 @@ class WorkPool:
 
     def _remark_untouched(self, runs: list[FlowRun]) -> None:
         """Say it when runs lie there and nobody takes them: mostly no worker is running."""
-        now = time.monotonic()
+        now = uptime()
         untouched = [
             run
             for run in runs
@@ -256,27 +266,13 @@ class WorkPool:
             return
         self._warned = now
         online = self._patiently(partial(ask.online, self.name))
+        if online:
+            why = who_holds(self.name, self._flying, self._patiently)
+        else:
+            why = f". Start one: prefect worker start --pool {self.name}"
         self._say(
             f"{len(untouched)} runs wait for a worker of the work pool '{self.name}', queue '{self.queue}', for more than "
-            f"{UNTOUCHED:.0f} s; {online} workers are online"
-            + (self._holders() if online else f". Start one: prefect worker start --pool {self.name}")
-        )
-
-    def _holders(self) -> str:
-        """Which runs have the pool's places: one whose machine is gone is RUNNING, and keeps others out."""
-        all_of_them = self._patiently(partial(ask.holders, self.name))
-        others = [run for run in all_of_them if run.id not in self._flying]
-        if not others:
-            return f"; {len(all_of_them)} runs of ours have places" if all_of_them else ""
-        named = "; ".join(
-            f"{run.name} ({run.id}), {run.state_name} since {ask.since(run):%Y-%m-%d %H:%M} UTC"
-            for run in others[:NAMED]
-        )
-        more = f"; and {len(others) - NAMED} more" if len(others) > NAMED else ""
-        return (
-            f". Its places are held by {len(all_of_them)} runs, {len(others)} of them not ours: {named}{more}. A run whose "
-            "machine is gone holds its place until the automation of `make deploy` counts it out (15 min), or you cancel it "
-            "in the UI (Runs, then Cancel)"
+            f"{UNTOUCHED:.0f} s; {online} workers are online{why}"
         )
 
     def _patiently(self, call: Callable[[], T]) -> T:
@@ -286,11 +282,11 @@ class WorkPool:
             try:
                 return call()
             except UNANSWERED:
-                unanswered.append(time.monotonic())
+                unanswered.append(uptime())
                 raise
 
         answer = patiently(noting, self._say, PATIENCE)
-        if unanswered and time.monotonic() - unanswered[0] >= OUTAGE:
+        if unanswered and uptime() - unanswered[0] >= OUTAGE:
             self._away = unanswered[-1]
         return answer
 

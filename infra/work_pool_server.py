@@ -116,7 +116,7 @@ def life(run: UUID) -> Life:
         tasks = server.read_task_runs(
             flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": [run]}}),
             sort=TaskRunSort.EXPECTED_START_TIME_DESC,  # one after another: the newest has the newest times
-            limit=1,
+            limit=PAGE,  # by a clock of theirs, so the newest need not come first
         )
         said = server.read_logs(
             LogFilter.model_validate({"flow_run_id": {"any_": [run]}}), limit=LINES, sort=LogSort.TIMESTAMP_DESC

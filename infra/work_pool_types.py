@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from infra.digest import sha256
 
 Say = Callable[[str], None]  # told what people should know
+T = TypeVar("T")
+
+
+class Patiently(Protocol):
+    """Gives what a question gives, to a server that may be away; infra.work_pool's notes when it was."""
+
+    def __call__(self, call: Callable[[], T]) -> T: ...
 
 
 class WorkPoolError(RuntimeError):

@@ -7,6 +7,7 @@ import traceback
 from infra.ledger import LedgerConflict
 from infra.store_types import NOBODYS_FAULT, DiskFull, StoreRefused, StoreUnavailable, full_besides_the_store, is_full
 from tasks.evaluate.memory import OutOfMemory, advice
+from tasks.frozen import ImagesGone
 from tasks.model.memory import is_out_of_memory
 
 
@@ -22,11 +23,15 @@ class WorkerUnavailable(WorkerError):
     """The same, by an error of the system (a disk that is away, say), which may be better next time."""
 
 
+# What no coalition is to blame for, and would be so for every other: the run ends.
+ENDS_THE_RUN = (*NOBODYS_FAULT, ImagesGone)
+
 # What a worker process tells its parent, and what is raised there. An error itself is not sent: it would be unpickled.
 TOLD: dict[str, type[Exception]] = {
     "full": DiskFull,
     "refused": StoreRefused,
     "away": StoreUnavailable,
+    "gone": ImagesGone,
     "memory": OutOfMemory,
     "unavailable": WorkerUnavailable,
     "error": WorkerError,
@@ -39,7 +44,7 @@ def understood(error: Exception, who: str) -> Exception:
     Args:
         who: had the error, for people.
     """
-    if isinstance(error, NOBODYS_FAULT):
+    if isinstance(error, ENDS_THE_RUN):
         return error
     if is_out_of_memory(error):
         return OutOfMemory(advice(who, f"{type(error).__name__}: {error}"))
@@ -51,7 +56,7 @@ def understood(error: Exception, who: str) -> Exception:
 def told(error: Exception, who: str) -> tuple[str, str]:
     """The kind of error, one of TOLD, and what the parent is told of it."""
     meant = understood(error, who)
-    for kind in ("full", "refused", "away", "memory"):
+    for kind in ("full", "refused", "away", "gone", "memory"):
         if isinstance(meant, TOLD[kind]):
             return kind, str(meant)
     kind = "unavailable" if isinstance(error, OSError) else "error"
@@ -60,13 +65,13 @@ def told(error: Exception, who: str) -> tuple[str, str]:
 
 def may_pass(error: Exception, *, elsewhere: bool = False) -> bool:
     """Whether an evaluation that raised this is worth another try. A dead worker or a file that is away may be better next
-    time; an error in the code will not. A store that stays away, lets nobody in, or is full would be so for every
-    evaluation, and each try could train again: the run ends.
+    time; an error in the code will not. A store that stays away, lets nobody in, is full, or has no images any more would be
+    so for every evaluation, and each try could train again: the run ends.
 
     Args:
         elsewhere: whoever sent the evaluation sends it to another process next, which has memory of its own.
     """
-    if isinstance(error, NOBODYS_FAULT):
+    if isinstance(error, ENDS_THE_RUN):
         return False
     if isinstance(error, OutOfMemory | MemoryError):
         return not elsewhere

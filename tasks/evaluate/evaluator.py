@@ -96,7 +96,7 @@ class Evaluator:
             pixels, digests = torch.from_numpy(arrays["train_pixels"]), self.setting.train_digests
             prompts = prompts_of(arrays, "train") if self.family.takes_prompts else ()
             everybody = TrainingData(pixels, digests, ownership.sum(axis=1), prompts)
-            self._data = prepared(everybody, model, self.store, say)
+            self._data = prepared(everybody, model, self.store, say, self.check_images)
         return replace(self._data, weights=ownership[:, list(members)].sum(axis=1))
 
     def check_images(self) -> None:
@@ -192,6 +192,7 @@ class _Evaluation:
         started, failure = time.monotonic(), None
         with self._timed("fine_tune"):
             if members:
+                self.evaluator.check_images()  # before it is paid for; and again before it is kept
                 recipe = coalition_training(self.study, self.job.seed)
                 model.to(self.evaluator.device)
                 data = self.evaluator.training_data(members, model, self.say)

@@ -22,8 +22,8 @@ from prefect.states import Completed, State
 from infra.ledger import Ledger
 from infra.patience import patiently_with_store
 from infra.prefect_api import briefly
-from infra.store import NOBODYS_FAULT, Store
-from tasks.evaluate.errors import may_pass
+from infra.store import Store
+from tasks.evaluate.errors import ENDS_THE_RUN, may_pass
 from tasks.evaluate.failures import TooManyFailures, check_failures
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.evaluate.shards.pool import ShardedPool
@@ -182,7 +182,7 @@ def evaluate_jobs(
             # Called here, not in a thread: a run that is cancelled is told by a signal, which must reach the training.
             state = run(job, label(job, position, contributors), workers, store, return_state=True)
             outcome = state.result()
-        except NOBODYS_FAULT:
+        except ENDS_THE_RUN:
             raise
         except Exception as error:  # the driver decides what becomes of it
             get_run_logger().exception("evaluation %d of %d raised; the shard ends here", position + 1, len(jobs))
@@ -284,11 +284,11 @@ def _outcome(job: Job, future: PrefectFuture[Any]) -> Outcome:
     """What a task run came to; one that failed in spite of its retries is a failed evaluation with its reason.
 
     Raises:
-        DiskFull, StoreRefused, StoreUnavailable: which are no coalition's fault, and would be every other's too.
+        DiskFull, StoreRefused, StoreUnavailable, ImagesGone: which are no coalition's fault, and would be every other's too.
     """
     try:
         outcome = future.result()
-    except NOBODYS_FAULT:
+    except ENDS_THE_RUN:
         raise
     except Exception as error:  # decided below, by the study's failure_tolerance, when all are in
         return Outcome(failures=dict.fromkeys(job.scores, f"{type(error).__name__}: {error}"))

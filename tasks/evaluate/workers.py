@@ -22,8 +22,7 @@ from typing import Any, Protocol
 
 import torch
 
-from infra.store_types import NOBODYS_FAULT
-from tasks.evaluate.errors import TOLD, WorkerDied, WorkerError, told, understood
+from tasks.evaluate.errors import ENDS_THE_RUN, TOLD, WorkerDied, WorkerError, told, understood
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.model.threads import device_of
 from tasks.study import ExecutionSpec
@@ -86,6 +85,7 @@ class ProcessPool:
             WorkerDied: if the worker's process ended.
             StoreUnavailable, StoreRefused: if the store does not answer the worker, or does not let it in.
             WorkerUnavailable: if something else that the worker needs was not there for the moment.
+            ImagesGone: if somebody's images were removed meanwhile.
             DiskFull: if the disk of the store, or one that is written to besides, has no room left.
             OutOfMemory: if it could not get the memory that it asked for. It is replaced: what it had is free then.
             WorkerError: if the evaluation raised, or the run is ending.
@@ -93,7 +93,7 @@ class ProcessPool:
         place = self._free.get()
         try:
             return self._worker(place).evaluate(job, say)
-        except (WorkerError, *NOBODYS_FAULT):
+        except (WorkerError, *ENDS_THE_RUN):
             raise  # the worker told us, so it is well
         except BaseException as error:
             # Dead, or in an unknown state because we were interrupted: never used again.

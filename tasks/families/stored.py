@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -136,11 +136,14 @@ def fetch_base(files: Mapping[str, str] | None, store: Store) -> Iterator[Path |
         yield Path(folder)
 
 
-def prepared(data: TrainingData, model: Model, store: Store, say: Say = silent) -> TrainingData:
+def prepared(
+    data: TrainingData, model: Model, store: Store, say: Say = silent, check: Callable[[], None] = lambda: None
+) -> TrainingData:
     """The data as the model is trained on them: pixels as they are, or encoded once and for all who ask for the same.
 
     Args:
-        data: with pixels, uint8 [n, r, r, 3]. say: is told where it is, if it takes long.
+        data: with pixels, uint8 [n, r, r, 3]. say: is told where it is, if it takes long. check: raises if what was made of
+            these images may no longer be kept.
     """
     if not model.encoder:
         return data
@@ -152,6 +155,7 @@ def prepared(data: TrainingData, model: Model, store: Store, say: Say = silent) 
     if latents is None:
         started = time.monotonic()
         latents = encoded(data.inputs, model, say).numpy()
+        check()
         digest = store.save_named_by_content("latents", {"latents": latents})
         made = LatentsRecord(
             key=key,

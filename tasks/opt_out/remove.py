@@ -70,6 +70,9 @@ def opt_out(
         still = still_holds(name, past)
         if before is None or not done or counts:
             _remove([key for entries in found.values() for key in entries], store, lease, say)
+            # A machine that nobody sees may have added something before its images were gone; from then on it does not.
+            late = find(store, name, past, prepared=not done)
+            _remove([key for entries in late.values() for key in entries], store, lease, say)
             store.remove_litter()
             finish(store, Removal(contributor=name, finished=_now(), removed=counts, still=still), number)
         not_now = could_not(store)

@@ -282,7 +282,9 @@ def _done(found: Validation) -> list[Block]:
         ("Recipe", f"{found.recipe[:DIGITS]}…"),
         ("Run", f"{text.plain(found.run)}, {day(found)}"),
     ]
-    blocks: list[Block] = [Table(("What", ""), [(Cell(what), Cell(said)) for what, said in rows], frozenset({0, 1}))]
+    blocks: list[Block] = [
+        Table(("What", "Value"), [(Cell(what), Cell(said)) for what, said in rows], frozenset({0, 1}))
+    ]
     if not found.shortfalls:
         return [*blocks, "All that was asked for was made."]
     blocks.append("What was asked for and does not exist:")

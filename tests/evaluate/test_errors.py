@@ -12,11 +12,12 @@ import pytest
 
 from infra.ledger import Ledger, LedgerConflict, SamplesRecord
 from infra.provenance import now
-from infra.store import NOBODYS_FAULT, DiskFull, Store, StoreRefused, StoreUnavailable
-from tasks.evaluate.errors import WorkerDied, WorkerError, WorkerUnavailable, may_pass
+from infra.store import DiskFull, Store, StoreRefused, StoreUnavailable
+from tasks.evaluate.errors import ENDS_THE_RUN, WorkerDied, WorkerError, WorkerUnavailable, may_pass
 from tasks.evaluate.jobs import Job, Setting
 from tasks.evaluate.memory import OutOfMemory
 from tasks.evaluate.workers import InProcess, ProcessPool
+from tasks.frozen import ImagesGone
 from tasks.properties import resolve_property
 from tasks.recipe import Recipe
 from tasks.study import Study
@@ -105,8 +106,8 @@ def test_what_may_be_better_next_time_is_tried_again_and_what_is_nobodys_fault_i
     ]
     for error in again:
         assert may_pass(error) and may_pass(error, elsewhere=True)
-    for error in (WorkerError(), RuntimeError(), *(kind() for kind in NOBODYS_FAULT)):
+    for error in (WorkerError(), RuntimeError(), *(kind() for kind in ENDS_THE_RUN)):
         assert not may_pass(error) and not may_pass(error, elsewhere=True)
     for error in (OutOfMemory(), MemoryError()):
         assert may_pass(error) and not may_pass(error, elsewhere=True)
-    assert set(NOBODYS_FAULT) == {DiskFull, StoreRefused, StoreUnavailable}
+    assert set(ENDS_THE_RUN) == {DiskFull, StoreRefused, StoreUnavailable, ImagesGone}

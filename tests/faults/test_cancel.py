@@ -80,7 +80,9 @@ def test_a_cancelled_run_ends_with_all_that_works_for_it_and_keeps_what_was_fini
         print(f"{mode}: cancelled after {took:.0f} s, processes gone after {gone:.0f} s")
         assert {run.state_name for run in runs_of(there, "evaluate-shard")} <= {"Completed", "Cancelled"}
         if deaf:
-            assert "ended itself" in messages_of(there, run.id), "its worker did hear of it"
+            all_of_it = [run.id, *(shard.id for shard in runs_of(there, "evaluate-shard"))]
+            said = " | ".join(messages_of(there, each) for each in all_of_it)
+            assert "ended itself" in said, f"workers did hear of it: {said}"
         assert is_given_back(store, study.name)
         assert_kept(before, store)
         assert not store.list(f"studies/{study.name}")

@@ -12,6 +12,7 @@ from infra.opt_outs import Removal, removal
 from infra.store import Store
 from tasks.families import family_of
 from tasks.families.stored import latents_are_stored, prepared
+from tasks.frozen import ImagesGone
 from tasks.model.model import Model
 from tasks.opt_out.remove import come_back, opt_out
 from tasks.opt_out.text import lines
@@ -54,6 +55,33 @@ def test_all_latents_go_with_the_prepared_images_and_are_encoded_again_to_the_sa
 
     assert torch.equal(prepared(data, model, store).inputs, before)
     assert store.list("latents") == [key] and latents_are_stored(model.encoder, SIDE, data.digests, store)
+
+
+def test_a_machine_that_comes_back_after_an_opt_out_stores_no_latents_of_images_that_were_removed(
+    store: Store, model: Model
+) -> None:
+    def gone() -> None:
+        raise ImagesGone("removed")
+
+    with pytest.raises(ImagesGone):
+        prepared(pixel_data(6), model, store, check=gone)
+    assert not store.list("latents") and not Ledger(store).all(LatentsRecord)
+
+
+def test_what_is_added_while_an_opt_out_removes_goes_too(
+    store: Store, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(f"data/{'a' * 64}.safetensors", b"images and prompts")
+    delete = Store.delete
+
+    def beside(self: Store, key: str) -> None:
+        if key.startswith("data/"):  # the last moment at which somebody else finds the images
+            prepared(pixel_data(6), model, store)
+        delete(self, key)
+
+    monkeypatch.setattr(Store, "delete", beside)
+    leave(store)
+    assert store.list("data") == store.list("latents") == []
 
 
 def test_latents_that_were_made_since_they_left_stay(store: Store, model: Model) -> None:
