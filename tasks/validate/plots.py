@@ -66,12 +66,17 @@ def shown(of: PropertyFound) -> list[Method]:
     return first
 
 
+def cut_by(of: PropertyFound) -> list[Method]:
+    """Those of `shown` by whose credits somebody was cut: not random ones."""
+    return [m for m in shown(of) if any(value is not None for value in (*m.removed.values(), *m.kept.values()))]
+
+
 def cuts(of: PropertyFound) -> list[tuple[str, str, list[float | None]]]:
-    """What was cut: removed or kept, the share as it is shown, and the change of each method in the order of `shown`."""
+    """What was cut: removed or kept, the share as it is shown, and the change of each method in the order of `cut_by`."""
     found = []
     for what in ("removed", "kept"):
         for share in sorted({share for method in of.methods for share in getattr(method, what)}):
-            found.append((what, share_of(share), [getattr(method, what).get(share) for method in shown(of)]))
+            found.append((what, share_of(share), [getattr(method, what).get(share) for method in cut_by(of)]))
     return found
 
 
@@ -187,7 +192,7 @@ def _scores(of: PropertyFound) -> Figure:
 
 
 def _changes(of: PropertyFound, panels: list[tuple[str, str, list[float | None]]]) -> Figure:
-    methods, count = shown(of), len(panels)
+    methods, count = cut_by(of), len(panels)
     height = 0.85 + 0.215 * len(methods)
     width, gap = (0.98 - 0.25) / count, 0.025
     boxes = [(0.25 + number * width, 0.45 / height, width - gap, 1 - 0.8 / height) for number in range(count)]
@@ -198,7 +203,7 @@ def _changes(of: PropertyFound, panels: list[tuple[str, str, list[float | None]]
                   color=[_COLOURS[methods[p].kind] for p, _ in there])  # fmt: skip
         for place, value in enumerate(column):
             if value is None:
-                axes.annotate("not retrained", (0, place), xytext=(3, 0), textcoords="offset points", color=QUIET,
+                axes.annotate("–", (0, place), xytext=(3, 0), textcoords="offset points", color=QUIET,
                               va="center", fontsize=7)  # fmt: skip
         axes.axvline(0, color=QUIET, linewidth=0.9, zorder=3)
         title = axes.set_title(f"top {share} {what}" + (" alone" if what == "kept" else ""), fontsize=8.5, color=INK)

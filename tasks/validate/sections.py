@@ -244,7 +244,7 @@ def _counterfactual_parts(found: Validation) -> list[Part]:
 
 
 def _counterfactual(found: Validation, of: PropertyFound, number: int) -> list[Block]:
-    panels, methods = plots.cuts(of), plots.shown(of)
+    panels, methods = plots.cuts(of), plots.cut_by(of)
     if not panels:
         return ["Not made for this property."]
     heads = tuple(f"Top {share} {what}{' alone' if what == 'kept' else ''}" for what, share, _ in panels)
@@ -252,7 +252,8 @@ def _counterfactual(found: Validation, of: PropertyFound, number: int) -> list[B
     rows = [(Cell(method.name), *(Cell(column[place]) for column in written)) for place, method in enumerate(methods)]
     own = frozenset(place for place, method in enumerate(methods) if method.kind == "ours")
     svg = plots.changes(of, prefix=prefix(number, "changes"))
-    caption = "Change of v against everybody's. Blue: ours; purple: the paper's; grey: free; ochre: what trains."
+    kinds = "Blue: ours; purple: the paper's; grey: free; ochre: what trains."
+    caption = f"Change of v against everybody's. {kinds} –: not retrained."
     blocks: list[Block] = [] if svg is None else [_picture(of, number, "changes", svg, caption)]
     return [*blocks, Table(("Method", *heads), rows, own=own)]
 

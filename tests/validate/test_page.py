@@ -193,6 +193,15 @@ def test_a_cut_that_was_not_retrained_for_anybody_has_no_panel_but_stays_in_the_
     assert "Top 60 % kept alone" in Page(html(build())).text.replace("\u00a0", " ")
 
 
+def test_random_credits_by_which_nobody_is_cut_have_no_row_among_the_cuts() -> None:
+    of = build().properties[0]
+    by_chance = of.methods[-1].model_copy(update={"name": "by chance", "removed": {"0.4": None}, "kept": {}})
+    with_it = of.model_copy(update={"methods": (*of.methods, by_chance)})
+    drawn = (plots.changes(with_it, prefix="p") or b"").decode()
+    assert "by chance" not in drawn and of.methods[0].name in drawn
+    assert "by chance" in (plots.scores(with_it, prefix="p") or b"").decode()
+
+
 def test_changes_of_nothing_are_drawn_on_a_scale_of_their_own() -> None:
     of = build().properties[0]
     still = tuple(m.model_copy(update={"removed": {"0.4": 0.0}, "kept": {}}) for m in of.methods)
