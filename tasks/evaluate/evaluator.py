@@ -192,7 +192,7 @@ class _Evaluation:
         started, failure = time.monotonic(), None
         with self._timed("fine_tune"):
             if members:
-                self.evaluator.check_images()  # before it is paid for; and again before it is kept
+                self._check_images()  # before it is paid for; and again before it is kept
                 recipe = coalition_training(self.study, self.job.seed)
                 model.to(self.evaluator.device)
                 data = self.evaluator.training_data(members, model, self.say)
@@ -220,8 +220,12 @@ class _Evaluation:
             raise Diverged(failure)
         return model.to(self.evaluator.device)
 
+    def _check_images(self) -> None:
+        if self.job.members:  # what nobody's model is made of is the reference's affair
+            self.evaluator.check_images()
+
     def _record_model(self, model: Model, seconds: float, failure: str | None) -> None:
-        self.evaluator.check_images()
+        self._check_images()
         trained = weights.pack(model)
         if failure is None:
             weights.save(trained, self.evaluator.store)  # to be kept or not: what is recorded must not be made again
@@ -273,7 +277,7 @@ class _Evaluation:
                     device=self.evaluator.device,
                     progress=Ticker(self.say, "drawing images", SAY_EVERY, end=False),
                 )
-                self.evaluator.check_images()
+                self._check_images()
                 digest = store.save_named_by_content("samples", {"images": images})
             except Diverged as error:
                 failure = str(error)

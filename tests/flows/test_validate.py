@@ -85,7 +85,7 @@ def test_the_log_says_first_how_many_evaluations_there_are_and_how_long_they_tak
     lines = caplog.messages[first:]
     assert " each" in lines[2]  # retrained ones are priced by the steps of others
     assert next(line for line in lines if line.startswith("  in all")).count("of one worker") == 1
-    assert "at most 16" in next(
+    assert "at most 6," in next(
         line for line in lines if "counterfactuals" in line
     )  # all there are of four contributors
 
