@@ -37,9 +37,8 @@ class Unbegun:
         self._looked = now
         for wanted in ask.pages(self._since):
             for run in self._patiently(partial(ask.runs, wanted)):
-                if (
-                    run.state is not None and run.state.is_running()
-                ):  # its process sees that, and ends (infra.cancelled)
+                if run.state is not None and run.state.is_running():
+                    # Its process sees that, and ends (infra.cancelled).
                     why = "it was given up, and what it was to do was sent again"
                     self._patiently(partial(ask.cancel, run.id, why))
         self._since = {run: since for run, since in self._since.items() if now - since < WATCHED}

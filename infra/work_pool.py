@@ -169,14 +169,16 @@ class WorkPool:
     def cancel(self, why: str) -> None:
         """Ask all runs that are under way to end; `ended` tells when they have."""
         troubles, away = list[str](), False
-        for run in self._flying:  # each is tried, whatever becomes of the others: they cost money
-            try:
-                if not away:
-                    ask.cancel(run, why)
-                    continue
+        for (
+            run
+        ) in self._flying:  # they cost money: each is tried, unless the server is not there, which it is not for any
+            if away:
                 troubles.append(str(run))
+                continue
+            try:
+                ask.cancel(run, why)
             except UNANSWERED as trouble:
-                away = isinstance(trouble, httpx.TransportError)  # whoever is not there, is so for the next one too
+                away = isinstance(trouble, httpx.TransportError)
                 troubles.append(f"{run}: {trouble}")
         if troubles:
             self._say(f"{len(troubles)} runs could not be cancelled, cancel them in the UI: {'; '.join(troubles)}")
