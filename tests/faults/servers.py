@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from prefect.client.schemas.sorting import LogSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from infra.job_templates import CPU_POOL, GPU_POOL
+from infra.ports import free_port
 from infra.s3_server import S3Server
 from infra.server import HOST, answers, environment
 from infra.store import Store
@@ -35,13 +35,6 @@ from tests.orchestra import POLL_SECONDS, deploy, make_pools
 from tests.small import EVALUATIONS, small_study
 
 GONE = 60.0  # seconds: for so long the store is away
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 class PrefectServer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from prefect.settings import PREFECT_API_URL
 
 from infra.announce import JOINED
 from infra.names import key_part
+from infra.ports import free_port
 from infra.store import Store
 from infra.uploads import find_uploads
 
@@ -106,9 +106,7 @@ def test_without_an_api_nobody_is_told_and_that_is_said(images: Path, store: Sto
 def test_an_api_that_does_not_answer_costs_nothing_and_the_command_that_tells_it_later_is_named(
     images: Path, store: Store
 ) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
+    port = free_port()
     ended = upload(images, store, api=f"http://127.0.0.1:{port}/api")
     assert ended.returncode == 0 and "complete" in ended.stdout
     assert "does not answer" in ended.stderr and f"{port}" in ended.stderr

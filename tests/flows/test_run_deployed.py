@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +19,7 @@ import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
 
-from infra.server import HOST
+from infra.ports import free_port
 from infra.stack.files import read_settings, read_state
 from infra.stack.types import Files
 from infra.store import Store
@@ -36,13 +35,7 @@ ROOT = Path(__file__).parents[2]
 def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
     """A stack of our own deployments, started by the command; its folder, and the environment of whoever calls commands."""
     folder = tmp_path_factory.mktemp("stack")
-    with socket.socket() as one, socket.socket() as two:
-        one.bind((HOST, 0))
-        two.bind((HOST, 0))
-        ports = {
-            "PREFECT_SERVER_API_PORT": str(one.getsockname()[1]),
-            "CREDIT_S3_PORT": str(two.getsockname()[1]),
-        }
+    ports = {"PREFECT_SERVER_API_PORT": str(free_port()), "CREDIT_S3_PORT": str(free_port())}
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_", "CREDIT_"))}
     environment = {**ours, **ports, "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "flows.stack"]

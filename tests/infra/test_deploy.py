@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from flows.presets import preset
 from infra.automations import NAME, NAME_UNBEGUN
 from infra.job_templates import CPU_POOL, GPU_POOL, job_template
 from infra.pools import make_pools
+from infra.ports import free_port
 from infra.server import HOST, running_server
 from tasks.study import Study
 
@@ -62,12 +62,6 @@ class There:
     def queues(self) -> dict[str, int]:
         """The GPU pool's queues, with their priorities."""
         return {each.name: each.priority for each in self.client.read_work_queues(work_pool_name=GPU_POOL)}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def start(folder: Path, password: str | None) -> Iterator[There]:

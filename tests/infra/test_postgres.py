@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact, FlowRun
 
-from infra import server
+from infra.ports import free_port
 from infra.server import api_url, environment, running_server
 from infra.store import Store
 from tests.postgres import Postgres, running_postgres
@@ -36,9 +35,7 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture
 def on_postgres(postgres: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The environment in which our server uses it."""
-    with socket.socket() as probe:
-        probe.bind((server.HOST, 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     monkeypatch.setenv("PREFECT_SERVER_API_PORT", str(port))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", postgres.url)

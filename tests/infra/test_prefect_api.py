@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 
@@ -15,6 +14,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from flows.deploy import _say_automations, _zombies
 from infra.job_templates import KINDS, POOLS, job_template
 from infra.patience import PATIENCE
+from infra.ports import free_port
 from infra.prefect_api import BRIEF, briefly, client, patiently, show
 from infra.server import CLIENT_RETRIES, HOST, environment, environment_of_flows
 
@@ -24,9 +24,7 @@ LEAST = 0.8  # of a pause: Prefect's jitter
 @pytest.fixture
 def nobody() -> Iterator[str]:
     """The address of a server that is not there; requests to it are not made again."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        url = f"http://{HOST}:{probe.getsockname()[1]}/api"
+    url = f"http://{HOST}:{free_port()}/api"
     with temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0}):
         yield url
 

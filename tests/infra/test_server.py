@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -12,15 +11,14 @@ from pathlib import Path
 import pytest
 
 from infra import server
+from infra.ports import free_port
 from infra.server import ServerError, answers, check_welcome, environment, running_server
 
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
     """A free port, set as the local server's; Prefect's files in a folder of the test's own."""
-    with socket.socket() as probe:
-        probe.bind((server.HOST, 0))
-        number = int(probe.getsockname()[1])
+    number = free_port()
     monkeypatch.setenv("PREFECT_SERVER_API_PORT", str(number))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     monkeypatch.delenv("PREFECT_API_URL", raising=False)

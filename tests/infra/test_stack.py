@@ -21,6 +21,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Running
 
 from infra import stack
+from infra.ports import free_port
 from infra.process import machine
 from infra.server import HOST
 from infra.stack import files as stack_files
@@ -36,13 +37,6 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = (sys.executable, "-m", "tests.infra.stack_flows")
 
 
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind((HOST, 0))
-        two.bind((HOST, 0))
-        return one.getsockname()[1], two.getsockname()[1]
-
-
 def wait(until: Callable[[], Any], what: str, seconds: float = 240) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := until()):
@@ -54,7 +48,7 @@ def wait(until: Callable[[], Any], what: str, seconds: float = 240) -> Any:
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     """A stack that is not started."""
-    return Plan(tmp_path, ROOT, *free_ports(), workers=1, deploy=DEPLOY)
+    return Plan(tmp_path, ROOT, free_port(), free_port(), workers=1, deploy=DEPLOY)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +58,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plan, St
         patch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # a person's own, which is not meant
         patch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "sqlite+aiosqlite:////nowhere/of.db")
         patch.setenv("AWS_ACCESS_KEY_ID", "a-person's-own")
-        plan = Plan(tmp_path_factory.mktemp("stack"), ROOT, *free_ports(), workers=1, deploy=DEPLOY)
+        plan = Plan(tmp_path_factory.mktemp("stack"), ROOT, free_port(), free_port(), workers=1, deploy=DEPLOY)
         try:
             yield plan, stack.up(plan, print)
         finally:

@@ -6,7 +6,6 @@ tests/infra/test_compose.py and test_charts.py. Here: `make ui`'s server, by the
 
 from __future__ import annotations
 
-import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,6 +14,7 @@ import psutil
 import pytest
 
 from infra import server
+from infra.ports import free_port
 from infra.server import ServerError, api_url, environment, listens_on, running_server
 
 PASSWORD = "somebody:planted-6c1d9e"
@@ -25,9 +25,7 @@ def port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
     """A free port, and nothing of this machine's own settings."""
     for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_HOST", server.AUTH):
         monkeypatch.delenv(name, raising=False)
-    with socket.socket() as probe:
-        probe.bind((server.HOST, 0))
-        found = int(probe.getsockname()[1])
+    found = free_port()
     monkeypatch.setenv("PREFECT_SERVER_API_PORT", str(found))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     return found

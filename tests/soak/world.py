@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from infra import stack
-from infra.server import HOST
+from infra.ports import free_ports
 from infra.stack.files import read_settings
 from infra.stack.members import OBJECTS, SERVER, WORKER, Member, is_run, members
 from infra.stack.types import Files, Plan
@@ -49,7 +48,7 @@ class World:
             StackError: if it does not come up.
         """
         os.environ.update({journal.FILE: str(self.journal), "TMPDIR": str(self.scratch), "OMP_NUM_THREADS": "1"})
-        port, s3_port = _free_ports()
+        port, s3_port = free_ports(2)
         deploy = (sys.executable, "-m", "tests.soak.deploy", str(WORKERS))
         self._plan = Plan(self.stack, ROOT, port, s3_port, WORKERS, deploy)
         stack.up(self._plan, self.say)
@@ -129,10 +128,3 @@ def _is_worker(process: psutil.Process) -> bool:
         return " worker start " in f" {' '.join(process.cmdline())} "
     except psutil.Error:
         return False
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind((HOST, 0))
-        two.bind((HOST, 0))
-        return int(one.getsockname()[1]), int(two.getsockname()[1])
