@@ -17,6 +17,13 @@ class ValidationSpec(Section):
     pruned: int = Field(
         default=8, ge=0, le=1000, description="Of those of one size, how many the pruned network is retrained on too."
     )
+    repeated: int = Field(
+        default=8,
+        ge=0,
+        le=1000,
+        description="Of those of one size, how many are retrained unpruned once more, under another seed: how far chance "
+        "alone moves what is retrained.",
+    )
     step_factors: list[float] = Field(
         default=[0.25, 0.5, 2.0], description="Fine-tuning also with these multiples of the study's steps."
     )

@@ -19,7 +19,7 @@ from tasks.plan.aside import values_of
 from tasks.plan.design import Coalitions
 from tasks.plan.plan import Plan
 from tasks.publish.types import PropertyResult
-from tasks.validate.types import Against, Estimate, Method, PropertyFound, Way
+from tasks.validate.types import Against, Estimate, Method, PropertyFound, Repeat, Way
 from tasks.validate.worlds import Asked, Chosen
 from tasks.validation.correlation import Correlation
 from tasks.validation.counterfactual import Counterfactuals
@@ -71,7 +71,8 @@ class Credited:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that one property is judged by. cuts: which coalitions the counterfactuals ask for, None without them."""
+    """All that one property is judged by. cuts: which coalitions the counterfactuals ask for, None without them.
+    repeat: some of the truth's, under another seed."""
 
     result: PropertyResult
     chosen: Chosen
@@ -80,6 +81,7 @@ class Evidence:
     ways: Sequence[tuple[Asked, Evaluated]]
     methods: Mapping[str, Credited]
     cuts: Counterfactuals | None = None
+    repeat: tuple[Asked, Evaluated] | None = None
     asked: ValidationSpec = field(default_factory=ValidationSpec)
 
 
@@ -99,6 +101,7 @@ def judge(evidence: Evidence) -> PropertyFound:
         chance_sd=None if by_chance is None else float(np.std(by_chance)),
         ways=tuple(_way(evidence, way, evaluated) for way, evaluated in (evidence.own, *evidence.ways)),
         methods=_methods(evidence, rows, values, by_chance),
+        repeat=None if evidence.repeat is None else _repeat(evidence, *evidence.repeat),
         exact=None if exact is None else exact[1],
         exact_credits=None if exact is None else tuple(map(float, exact[0])),
     )
@@ -133,6 +136,23 @@ def _way(evidence: Evidence, way: Asked, evaluated: Evaluated) -> Way:
             (int(size), float(value), float(true))
             for size, value, true in zip(sizes[there], values[there], retrained[there], strict=True)
         ),
+    )
+
+
+def _repeat(evidence: Evidence, way: Asked, evaluated: Evaluated) -> Repeat:
+    result, seed, ours = evidence.result, evidence.asked.seed, evidence.methods[OURS]
+    made = evidence.truth, evidence.own[1], evaluated
+    values = np.array([each.values(way.rows, result) for each in made])
+    there = np.isfinite(values).all(axis=0)
+    first, own, again = values[:, there]
+    alike = agreement(again, first, seed=seed)
+    score = linear_datamodeling_score(way.rows[there], again, ours.credits, seed=seed, replicates=ours.replicates)
+    return Repeat(
+        pearson=_estimate(alike.pearson),
+        spearman=_estimate(alike.spearman),
+        noise=float(np.std(again - first, ddof=1) / np.sqrt(2)) if len(first) > 1 else None,
+        own=_estimate(agreement(own, again, seed=seed).pearson),
+        lds=_estimate(score.combined),
     )
 
 

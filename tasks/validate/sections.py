@@ -18,6 +18,7 @@ from tasks.validate.faithfulness import (
     coalitions,
     day,
     figure,
+    figure_alone,
     ours,
     standing,
     why,
@@ -124,12 +125,42 @@ def _fidelity(found: Validation, of: PropertyFound, number: int) -> list[Block]:
             number,
             "fidelity",
             plots.fidelity(of, prefix=prefix(number, "fidelity")),
-            "Pearson with retrained models within one size, with 95 % intervals. Blue: the study's own way.",
+            "Pearson with retrained models within one size, with 95 % intervals. Blue: the study's own way."
+            + (" Dashed: what an estimate without error can expect." if _ceiling(of) is not None else ""),
         ),
         Table(heads, rows, own=frozenset(own)),
+        *_repeated(of, unit),
         recommendation(of),
     ]
     return blocks
+
+
+def _ceiling(of: PropertyFound) -> float | None:
+    return None if of.repeat is None else of.repeat.ceiling
+
+
+def _repeated(of: PropertyFound, unit: str) -> list[Block]:
+    """What another seed of retraining does to all of these figures."""
+    again = of.repeat
+    if again is None:
+        return [
+            "No coalition was retrained under a second seed, so how far chance moves what is retrained is not known."
+        ]
+    of_these, ceiling = coalitions(again.pearson.count), again.ceiling
+    if again.pearson.value is None:
+        return [f"{of_these} were retrained under a second seed; what that tells is not known: {why(again.pearson)}."]
+    noise, _ = numbers.alike(again.noise or 0.0, of.spread)
+    told = (
+        f"Retrained once more under another seed, {of_these} agree with themselves by Pearson {figure(again.pearson)} and "
+        f"Spearman {figure(again.spearman)}; the noise of one retrained value is {noise}{unit}."
+    )
+    if ceiling is not None:
+        told += f" So an estimate without any error can expect a Pearson of {figure_alone(ceiling)}."
+    return [
+        told,
+        f"With the values of that other seed, which share no random numbers with the study's, its own way agrees by Pearson "
+        f"{figure(again.own)}, and its credits have an LDS of {figure(again.lds)}.",
+    ]
 
 
 def _credits(found: Validation, of: PropertyFound, number: int) -> list[Block]:

@@ -42,6 +42,7 @@ from tasks.validate.worlds import (
     estimation_digest,
     other_ways,
     recipe_digest,
+    repeated_truth,
     truth,
     with_ends,
     without_one,
@@ -141,7 +142,9 @@ def prove(
     drawn = papers_rows(study, partition, plan.draws) if asked.paper else np.zeros((0, n), bool)
     beside_rows = [chosen.rows, drawn, *([without_one(n)] if asked.leave_one_out else [])]
     own, others = Asked(study, np.concatenate(beside_rows), own=True), other_ways(study, chosen, asked)
-    prover.say_plan([own, Asked(truth(study), chosen.rows), *others], asked.counterfactuals)
+    repeat = repeated_truth(study, chosen, asked)
+    beside_truth = [*others, *([repeat] if repeat else [])]
+    prover.say_plan([own, Asked(truth(study), chosen.rows), *beside_truth], asked.counterfactuals)
     beside = prover.evaluated(own)
     free, left_out = _free(study, asked, prover, pruned, plan)
     methods = {}
@@ -159,7 +162,7 @@ def prove(
     rows = [chosen.rows, *(each.coalitions for each in cuts.values())]
     retrained = prover.evaluated(Asked(truth(study), np.concatenate(rows)))
     ways = []
-    for way in others:
+    for way in beside_truth:
         try:
             ways.append((way, prover.evaluated(way)))
         except TooManyFailures as error:  # it is one of several, and would fail again: the rest is worth having
@@ -174,7 +177,8 @@ def prove(
                 chosen=chosen,
                 own=(replace(own, rows=chosen.rows), beside),
                 truth=retrained,
-                ways=ways,
+                ways=[each for each in ways if not each[0].repeat],
+                repeat=next((each for each in ways if each[0].repeat), None),
                 methods=methods[result.name],
                 cuts=cuts.get(result.name),
                 asked=asked,

@@ -5,6 +5,7 @@ Everything is of one study, in one epoch. Values are signed so that more is bett
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -54,6 +55,29 @@ class Way(Found):
     points: tuple[tuple[int, float, float], ...]  # (size of the coalition, value this way, value retrained)
 
 
+class Repeat(Found):
+    """The unpruned network retrained once more on the coalitions of one size, under another seed: other initial weights,
+    batches and noise, in training and in sampling.
+
+    pearson, spearman: of the two seeds' values with each other. noise: s.d. of one retrained value between seeds.
+    own, lds: Pearson of the study's own way, and the linear datamodeling score of its credits, with the other seed's values,
+    which share no random numbers with the study's.
+    """
+
+    pearson: Estimate
+    spearman: Estimate
+    noise: float | None
+    own: Estimate
+    lds: Estimate
+
+    @property
+    def ceiling(self) -> float | None:
+        """Pearson with retrained values that an estimate without any error of its own can expect: the square root of
+        their agreement with each other (Spearman 1904, attenuation); None where they do not agree."""
+        value = self.pearson.value
+        return None if value is None or value <= 0 else math.sqrt(value)
+
+
 class Method(Found):
     """One method of crediting.
 
@@ -88,7 +112,7 @@ class Against(Found):
 
 class PropertyFound(Found):
     """All of one property. spread: s.d. of v between the retrained coalitions of one size; noise: s.d. of one evaluation of
-    the study between seeds. chance_sd: of random credits' LDS."""
+    the study between seeds. chance_sd: of random credits' LDS. repeat: None where nothing was retrained twice."""
 
     name: str
     unit: str
@@ -97,6 +121,7 @@ class PropertyFound(Found):
     chance_sd: float | None
     ways: tuple[Way, ...]
     methods: tuple[Method, ...]
+    repeat: Repeat | None = None
     exact: tuple[Against, ...] | None = None
     exact_credits: tuple[float, ...] | None = None
 

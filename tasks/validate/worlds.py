@@ -2,6 +2,7 @@
 
     truth     the unpruned network, trained on the coalition from random weights as the reference was on everybody's images
     own       the study's way: pruned, fine-tuned
+    repeat    the truth once more, under another seed
     others    the pruned network retrained; other numbers of steps; other ratios of pruning
 
 Each way is a study with some fields changed, so its evaluations are evaluations like all others: in the ledger, resumed,
@@ -31,12 +32,13 @@ from tasks.validation_spec import ValidationSpec
 class Asked:
     """A way of realising coalitions, and which.
 
-    rows: bool[k, contributors]. own: whether it is the study's own way.
+    rows: bool[k, contributors]. own: whether it is the study's own way. repeat: whether it is the truth under another seed.
     """
 
     study: Study
     rows: Coalitions
     own: bool = False
+    repeat: bool = False
 
     @property
     def steps(self) -> int:
@@ -47,14 +49,14 @@ class Asked:
     @property
     def ends(self) -> bool:
         """Whether nobody's and everybody's model belong to it: they are needed of the study's own way and of the truth."""
-        return self.own or _how(self.study) == _how(truth(self.study))
+        return self.own or (not self.repeat and _how(self.study) == _how(truth(self.study)))
 
     @property
     def name(self) -> str:
         """For logs."""
         pruned = f"pruned by {self.study.pruning.ratio:g}" if self.study.pruning.ratio else "unpruned"
         how = "retrained" if self.study.coalition.mode == "retrain" else "fine-tuned"
-        return f"{pruned}, {how} for {self.steps} steps"
+        return f"{pruned}, {how} for {self.steps} steps{' under another seed' if self.repeat else ''}"
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,23 @@ def truth(study: Study) -> Study:
 def pruned_truth(study: Study) -> Study:
     """The same with the pruned network."""
     return truth(study).model_copy(update={"pruning": study.pruning})
+
+
+def repeated_truth(study: Study, chosen: Chosen, asked: ValidationSpec) -> Asked | None:
+    """Coalitions of the one size retrained once more, with other initial weights, batches and noise; None if none are
+    asked for."""
+    count = min(asked.repeated, chosen.of_one_size)
+    if not count:
+        return None
+    again = truth(study)
+    # No noise is measured of it; the other seed may be one of those under which the study's own audit repeats.
+    coalition = again.coalition.model_copy(
+        update={"seed": again.coalition.seed + 1, "audit_coalitions": 0, "audit_seeds": []}
+    )
+    # Images are drawn with the difference of a job's seed and the study's, which is none here.
+    sampling = again.sampling.model_copy(update={"seed": again.sampling.seed + 1})
+    again = again.model_copy(update={"coalition": coalition, "sampling": sampling})
+    return Asked(again, chosen.rows[:count], repeat=True)
 
 
 def chosen_coalitions(study: Study, contributors: int, asked: ValidationSpec) -> Chosen:

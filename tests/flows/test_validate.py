@@ -20,7 +20,7 @@ from tests.flows.reading import latest, ledger
 from tests.flows.seen import artifacts
 from tests.small import DESIGNERS, small_study
 
-ASKED = ValidationSpec(step_factors=[2.0], ratios=[0.0], pruned=2, projection=64, replicates=20)
+ASKED = ValidationSpec(step_factors=[2.0], ratios=[0.0], pruned=2, repeated=4, projection=64, replicates=20)
 
 
 @pytest.fixture
@@ -44,6 +44,9 @@ def test_every_property_is_held_against_retrained_models_and_every_method_is_sco
         ]
         names = {method.name for method in each.methods}
         assert {"this study", "random", "pro rata", "TRAK", "D-TRAK", "leave one out, fine-tuned"} <= names
+        again = each.repeat
+        assert again is not None and again.noise, "another seed gives other values"
+        assert {e.count for e in (again.pearson, again.own, again.lds)} == {4}
         assert each.exact is not None and len(each.exact_credits or ()) == 4
         cut = [method for method in each.methods if method.name != "random"]
         assert all(set(method.removed) == {"0.4", "0.6"} == set(method.kept) for method in cut)

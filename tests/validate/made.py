@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tasks.validate.types import Against, Estimate, Method, PropertyFound, Validation, Way
+from tasks.validate.types import Against, Estimate, Method, PropertyFound, Repeat, Validation, Way
 
 NAMES = (
     "Abdullah Wakeel",
@@ -104,6 +104,13 @@ def made(
         chance_sd=0.195,
         ways=tuple(ways),
         methods=tuple(methods),
+        repeat=Repeat(
+            pearson=estimate(0.9, half, 8),
+            spearman=estimate(0.86, half, 8),
+            noise=0.0013,
+            own=estimate(0.7, half, 8),
+            lds=estimate(0.5, half, 8),
+        ),
         exact=against if exact else None,
         exact_credits=tuple(rng.normal(0.1, 0.02, contributors)) if exact else None,
     )

@@ -86,6 +86,23 @@ def test_every_kind_of_finding_has_a_whole_page_in_both_forms(kind: str) -> None
     assert "None" not in shown.text and "nan" not in re.findall(r"\w+", shown.text)
 
 
+def test_what_another_seed_of_retraining_does_is_said_with_what_can_be_expected_at_most() -> None:
+    found = build(properties=("heldout_loss",))
+    of = found.properties[0]
+    assert "8 coalitions agree with themselves by Pearson 0.90 (0.70 to 1.00)" in page(found)
+    assert "without any error can expect a Pearson of 0.95" in page(found)
+    assert b"Dashed" not in plots.fidelity(of, prefix="x") and "Dashed:" in page(found)
+    assert of.repeat is not None
+    turned = of.repeat.model_copy(update={"pearson": estimate(-0.2, 0.5, 8)})
+    for repeat, told in (
+        (None, "No coalition was retrained under a second seed"),
+        (of.repeat.model_copy(update={"pearson": NOT_MADE}), "what that tells is not known: there are 2 coalitions"),
+        (turned, "agree with themselves by Pearson −0.20"),
+    ):
+        other = page(found.model_copy(update={"properties": (of.model_copy(update={"repeat": repeat}),)}))
+        assert told in other and "can expect" not in other and "Dashed" not in other
+
+
 def test_the_same_findings_give_the_same_pages() -> None:
     assert page(build()) == page(build()) and html(build()) == html(build())
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.recipe import coalition_training, reference_training, training_spec
+from tasks.recipe import Recipe, coalition_training, model_recipe, reference_training, samples_recipe, training_spec
 from tasks.study import Study
 from tasks.validate.worlds import (
+    Asked,
     check_provable,
     chosen_coalitions,
     estimation_digest,
     other_ways,
     pruned_truth,
     recipe_digest,
+    repeated_truth,
     truth,
     with_ends,
 )
@@ -49,6 +51,27 @@ def test_few_contributors_have_all_their_coalitions_retrained_so_their_credits_a
 def test_what_does_not_exist_is_said() -> None:
     chosen = chosen_coalitions(STUDY, 6, ValidationSpec(one_size=30, across_sizes=8))
     assert chosen.of_one_size == 20 and "30" in chosen.shortfalls[0] and "20" in chosen.shortfalls[0]
+
+
+def test_the_truth_once_more_differs_in_its_seeds_and_in_nothing_else() -> None:
+    asked, study = ValidationSpec(repeated=5), Study.model_validate({"coalition": {"seed": 3, "audit_seeds": [4, 5]}})
+    chosen = chosen_coalitions(study, 10, asked)
+    again = repeated_truth(study, chosen, asked)
+    assert again is not None and np.array_equal(again.rows, chosen.one_size[:5])
+    assert not again.ends, "nobody's and everybody's are no coalitions of the one size"
+    assert Asked(truth(study), chosen.rows).ends
+    first, second = truth(study), Study.model_validate(again.study.model_dump(mode="json"))  # as a worker is given it
+    assert (second.coalition.seed, second.sampling.seed) == (4, first.sampling.seed + 1)
+    seeds = {"coalition": {"seed", "audit_seeds", "audit_coalitions"}, "sampling": {"seed"}}
+    assert second.model_dump(exclude=seeds) == first.model_dump(exclude=seeds)
+    assert recipe_digest(second) == recipe_digest(first)
+    one, other = (
+        model_recipe(Recipe("model", {"start": "random"}), ["ab" * 32], each, each.coalition.seed)
+        for each in (first, second)
+    )
+    assert one.key != other.key
+    assert samples_recipe(one, first, 3).spec["seed"] + 1 == samples_recipe(one, second, 4).spec["seed"]
+    assert repeated_truth(study, chosen, ValidationSpec(repeated=0)) is None
 
 
 def test_ways_are_each_there_once_and_never_the_studys_own() -> None:
