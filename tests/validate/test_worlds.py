@@ -65,10 +65,8 @@ def test_the_truth_once_more_differs_in_its_seeds_and_in_nothing_else() -> None:
     seeds = {"coalition": {"seed", "audit_seeds", "audit_coalitions"}, "sampling": {"seed"}}
     assert second.model_dump(exclude=seeds) == first.model_dump(exclude=seeds)
     assert recipe_digest(second) == recipe_digest(first)
-    one, other = (
-        model_recipe(Recipe("model", {"start": "random"}), ["ab" * 32], each, each.coalition.seed)
-        for each in (first, second)
-    )
+    pruned = Recipe("model", {"start": "random"})
+    one, other = (model_recipe(pruned, ["ab" * 32], each, each.coalition.seed) for each in (first, second))
     assert one.key != other.key
     assert samples_recipe(one, first, 3).spec["seed"] + 1 == samples_recipe(one, second, 4).spec["seed"]
     assert repeated_truth(study, chosen, ValidationSpec(repeated=0)) is None
