@@ -18,15 +18,12 @@ import numpy as np
 import torch
 
 from infra.store import Store
+from tasks.images_gone import Check, ImagesGone, nobodys
 from tasks.model.train import TrainingData
 from tasks.partition import Partition
 from tasks.partition.prompts import prompts_of
 from tasks.properties import RealImages
 from tasks.recipe import Recipe
-
-
-class ImagesGone(RuntimeError):
-    """Something has to be made from an epoch's images, and they are no longer in the store."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +87,7 @@ class Epoch:
 
     number: of the study, from 1; 0 for one that was never opened, as in a preview. opened: ISO 8601, UTC. why: in words.
     data: recipe of the images that it froze. drift: part of them that has come, gone or changed hands since, from 0 to 1.
-    load: brings the images.
+    load: brings the images. check: raises ImagesGone if what is made of them may no longer be kept.
     """
 
     number: int
@@ -99,6 +96,7 @@ class Epoch:
     data: Recipe
     drift: float
     load: Callable[[], Frozen]
+    check: Check = nobodys
 
     @functools.cached_property
     def images(self) -> Frozen:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from infra.store import Store, StoreError
-from tasks.frozen import Frozen, ImagesGone, epoch_at_hand, frozen_in_store
+from tasks.frozen import Frozen, epoch_at_hand, frozen_in_store
+from tasks.images_gone import ImagesGone
 from tasks.recipe import data_recipe
 from tests.chain import people
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from infra.ledger import Ledger, ModelRecord
 from infra.store import Store
@@ -12,6 +13,7 @@ from tasks.epoch.choose import Choice, choose
 from tasks.epoch.records import EpochRecord, open_epoch, read_epoch, read_epochs
 from tasks.families.types import FamilyError
 from tasks.frozen import Epoch, Frozen, epoch_at_hand, frozen_in_store
+from tasks.images_gone import check_images
 from tasks.model.parts import PipelineError
 from tasks.partition import Partition
 from tasks.recipe import Recipe, pruned_recipe
@@ -103,6 +105,7 @@ def _epoch(record: EpochRecord, store: Store) -> Epoch:
         data=recipe,
         drift=0.0,
         load=lambda: frozen_in_store(recipe, record.pixels, record.name, store),
+        check=partial(check_images, store, record.pixels),
     )
 
 

@@ -7,7 +7,7 @@ import traceback
 from infra.ledger import LedgerConflict
 from infra.store_types import NOBODYS_FAULT, DiskFull, StoreRefused, StoreUnavailable, full_besides_the_store, is_full
 from tasks.evaluate.memory import OutOfMemory, advice
-from tasks.frozen import ImagesGone
+from tasks.images_gone import ImagesGone
 from tasks.model.memory import is_out_of_memory
 
 

@@ -26,7 +26,7 @@ from tasks.evaluate import weights
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.families import family_of
 from tasks.families.stored import prepared
-from tasks.frozen import ImagesGone
+from tasks.images_gone import check_images, look_again
 from tasks.model.model import Model, ModelDenoiser
 from tasks.model.sample import sample
 from tasks.model.speed import prepare_for_training
@@ -100,17 +100,12 @@ class Evaluator:
         return replace(self._data, weights=ownership[:, list(members)].sum(axis=1))
 
     def check_images(self) -> None:
-        """Before something is recorded that was made of people's images: are those still there? Who opts out waits for work
-        that is under way, but cannot see a machine that was cut off from Prefect, and comes back.
+        """Before and after something is stored that was made of people's images: see `tasks.images_gone`.
 
         Raises:
             ImagesGone: if they were removed.
         """
-        if not self.store.exists(f"data/{self.setting.data_sha256}.safetensors"):
-            raise ImagesGone(
-                f"the images that this is made of were removed from {self.store.url} while it was made (an opt-out, or gc): "
-                "nothing of it is kept; start the study again"
-            )
+        check_images(self.store, self.setting.data_sha256)
 
     def statistics(self, name: str) -> dict[str, np.ndarray]:
         """The reference statistics of a property, as frozen in this epoch."""
@@ -243,6 +238,7 @@ class _Evaluation:
             ),
             self.evaluator.ledger,
         )
+        look_again(self._check_images, self.evaluator.store, weights.file_of(sha256(trained)))
 
     def samples(self) -> Samples:
         recipe, store = self.job.samples, self.evaluator.store
@@ -298,6 +294,7 @@ class _Evaluation:
         )
         if failure is not None:
             raise Diverged(failure)
+        look_again(self._check_images, store, f"samples/{digest}.safetensors")
         return images
 
     def _score(self, name: str, subject: Samples | ModelDenoiser) -> ScoreRecord:

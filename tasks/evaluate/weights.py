@@ -31,12 +31,12 @@ def load(model: Model, digest: str, store: Store) -> None:
         FileNotFoundError: if they are not there.
         StoreError: if they are damaged, or of another model.
     """
-    fill(model, tensors_in(store, _key(digest), digest), store.where(_key(digest)))
+    fill(model, tensors_in(store, file_of(digest), digest), store.where(file_of(digest)))
 
 
 def save(weights: bytes, store: Store) -> None:
     """Store what `pack` gave, before it is recorded."""
-    store.write(_key(sha256(weights)), weights)
+    store.write(file_of(sha256(weights)), weights)
 
 
 def record(model: ModelRecord, ledger: Ledger) -> None:
@@ -49,7 +49,7 @@ def record(model: ModelRecord, ledger: Ledger) -> None:
         ledger.record(model)
     except LedgerConflict:
         if model.sha256 is not None:
-            ledger.store.delete(_key(model.sha256))
+            ledger.store.delete(file_of(model.sha256))
         raise
 
 
@@ -57,8 +57,9 @@ def forget(key: str, ledger: Ledger) -> None:
     """All that was wanted of a model is recorded: remove its weights, unless they are to be kept."""
     model = ledger.get(ModelRecord, key)
     if model is not None and model.sha256 is not None and not model.kept:
-        ledger.store.delete(_key(model.sha256))
+        ledger.store.delete(file_of(model.sha256))
 
 
-def _key(digest: str) -> str:
+def file_of(digest: str) -> str:
+    """Where in the store the weights of that sha256 are."""
     return f"models/{digest}.safetensors"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from infra.ledger import LatentsRecord, Ledger, LedgerConflict, ModelRecord
 from infra.provenance import now, provenance
 from infra.store import Store, StoreError, scratch_folder
 from tasks.families.types import Base, base_digest
+from tasks.images_gone import Check, look_again, nobodys
 from tasks.model.memory import machines_fault
 from tasks.model.model import Model
 from tasks.model.train import TrainingData
@@ -136,14 +137,12 @@ def fetch_base(files: Mapping[str, str] | None, store: Store) -> Iterator[Path |
         yield Path(folder)
 
 
-def prepared(
-    data: TrainingData, model: Model, store: Store, say: Say = silent, check: Callable[[], None] = lambda: None
-) -> TrainingData:
+def prepared(data: TrainingData, model: Model, store: Store, say: Say = silent, check: Check = nobodys) -> TrainingData:
     """The data as the model is trained on them: pixels as they are, or encoded once and for all who ask for the same.
 
     Args:
-        data: with pixels, uint8 [n, r, r, 3]. say: is told where it is, if it takes long. check: raises if what was made of
-            these images may no longer be kept.
+        data: with pixels, uint8 [n, r, r, 3]. say: is told where it is, if it takes long. check: raises ImagesGone if
+            what was made of these images may no longer be kept.
     """
     if not model.encoder:
         return data
@@ -170,6 +169,7 @@ def prepared(
         except LedgerConflict:  # another card, other last bits: all take what the ledger has, where it still is
             first = _stored(ledger.get(LatentsRecord, key), store)
             latents = latents if first is None else first
+        look_again(check, store, f"latents/{digest}.safetensors")
     return replace(data, inputs=torch.from_numpy(latents))
 
 

@@ -7,9 +7,10 @@
     samples      images drawn from these
 
 A coalition that is the ledger's and has a member whom no statement lists (a run that never published) may be theirs, and
-goes too. A record of latents names the list of its images, not who is among them: so all of them go, as all of data do,
-with the prompts that lie there. Records of the ledger, statements, reference, pruned model and statistics stay, and so does
-the base on which these may stand: nobody's images trained it here.
+goes too; so may weights and drawn images that no record names (a worker died before it wrote one). A record of latents names
+the list of its images, not who is among them: so all of them go, as all of data do, with the prompts that lie there. Records
+of the ledger, statements, reference, pruned model and statistics stay, and so does the base on which these may stand:
+nobody's images trained it here.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ def find(store: Store, name: str, past: Past, *, prepared: bool) -> Found:
     Raises:
         StoreError: if a record of the ledger cannot be read.
     """
-    models, samples = _of_coalitions(store, past.fingerprints[name], past.everybody)
+    models, samples = _of_others(store, past.fingerprints[name], past.everybody)
     return {
         "uploads": _uploads(store, name),
         "data": store.entries("data") if prepared else {},
         "latents": store.entries("latents") if prepared else {},
-        "models": _there(store, "models", models),
-        "samples": _there(store, "samples", samples),
+        "models": _but(store, "models", models),
+        "samples": _but(store, "samples", samples),
     }
 
 
@@ -62,21 +63,19 @@ def _uploads(store: Store, name: str) -> dict[str, Entry]:
     return {key: entries[key] for key in sorted(entries, key=lambda key: (last.get(key.split("/")[-1], 1), key))}
 
 
-def _of_coalitions(store: Store, theirs: Collection[str], everybody: Collection[str]) -> tuple[set[str], set[str]]:
-    """sha256 of weights and of drawn images of the coalitions in which they are, or may be."""
+def _of_others(store: Store, theirs: Collection[str], everybody: Collection[str]) -> tuple[set[str], set[str]]:
+    """sha256 of weights and of drawn images of the coalitions in which they are not: what stays."""
     ledger = Ledger(store, packs=False)  # whoever keeps house may write no copies that others would read
     records = {
         key: record
         for key, record in ledger.all(ModelRecord).items()
-        if any(member in theirs or member not in everybody for member in record.spec.get("members", ()))
+        if not any(member in theirs or member not in everybody for member in record.spec.get("members", ()))
     }
     drawn = ledger.all(SamplesRecord).values()
     weights = {record.sha256 for record in records.values() if record.sha256 is not None}
     return weights, {each.sha256 for each in drawn if each.model in records and each.sha256 is not None}
 
 
-def _there(store: Store, kind: str, digests: Collection[str]) -> dict[str, Entry]:
-    if not digests:
-        return {}
-    wanted = {f"{kind}/{digest}.safetensors" for digest in digests}
-    return {key: entry for key, entry in store.entries(kind).items() if key in wanted}
+def _but(store: Store, kind: str, kept: Collection[str]) -> dict[str, Entry]:
+    stay = {f"{kind}/{digest}.safetensors" for digest in kept}
+    return {key: entry for key, entry in store.entries(kind).items() if key not in stay}

@@ -12,6 +12,7 @@ from infra.opt_outs import opted_out
 from infra.settings import store_url
 from infra.store import Store
 from tasks.families import family_of
+from tasks.images_gone import ImagesGone
 from tasks.partition.partition import partition
 from tasks.partition.types import Partition
 from tasks.progress import Ticker
@@ -27,9 +28,17 @@ def partition_data(study: Study, store: Store) -> tuple[Partition, Recipe, str]:
 
     Returns:
         Who owns what, the recipe of the data, and the sha256 under which the pixels are in the store.
+
+    Raises:
+        ImagesGone: if somebody opted out meanwhile; what was stored is removed again.
     """
+    before = opted_out(store)
     parts = _read(study, store, "in the statement, by name")
-    return parts, data_recipe(parts, study.model.resolution), store.save_named_by_content("data", parts.stored())
+    digest = store.save_named_by_content("data", parts.stored())
+    if left := sorted(set(opted_out(store)) - set(before)):  # this machine was away for longer than its lease lasts
+        store.delete(f"data/{digest}.safetensors")
+        raise ImagesGone(f"{' and '.join(map(repr, left))} opted out while the images were read: start the study again")
+    return parts, data_recipe(parts, study.model.resolution), digest
 
 
 @task(task_run_name="read-{study.name}", cache_policy=NO_CACHE, persist_result=False)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from infra.store import NOBODYS_FAULT, Store, StoreError
+from tasks.images_gone import Check, look_again, nobodys
 from tasks.model.model import Model
 from tasks.model.threads import one_thread
 from tasks.model.train import Progress, TrainingData, TrainRecipe, TrainState, misfit, train
@@ -26,12 +27,17 @@ def train_resumable(
     every_seconds: float,
     say: Say,
     progress: Progress | None = None,
+    check: Check = nobodys,
 ) -> None:
     """`train`, saved under `key` every so often; a checkpoint found there is gone on from. The caller deletes it once the
     result is recorded. A checkpoint that is not one of this training is reported, and training starts anew.
 
+    Args:
+        check: raises ImagesGone if what is made of the data may no longer be kept; asked at every checkpoint.
+
     Raises:
         Diverged: see `train`.
+        ImagesGone: the checkpoint is removed then.
     """
     resume, why_not = load_checkpoint(store, key), None
     if resume is not None:
@@ -41,6 +47,12 @@ def train_resumable(
         resume = None
     elif resume is not None:
         say(f"an interrupted training was found: going on from step {resume.step} of {recipe.steps}")
+
+    def save(state: TrainState) -> None:
+        look_again(check, store, key)  # the last one must go too
+        save_checkpoint(store, key, state)
+        look_again(check, store, key)
+
     with one_thread():
         train(
             model,
@@ -48,7 +60,7 @@ def train_resumable(
             recipe,
             device=device,
             resume=resume,
-            save=lambda state: save_checkpoint(store, key, state),
+            save=save,
             save_every_seconds=every_seconds,
             progress=progress,
         )

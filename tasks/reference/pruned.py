@@ -21,6 +21,7 @@ from infra.store import Store, StoreError
 from tasks.families import Family, Maker, family_of
 from tasks.families.stored import base_is_stored, base_of, description_in, fetch_base, fill, prepared, tensors_in
 from tasks.families.types import base_digest
+from tasks.images_gone import Check, look_again, nobodys
 from tasks.model.model import Loss, Model, ModelDenoiser
 from tasks.model.randomness import choose_batch, image_keys, noise_and_timesteps
 from tasks.model.speed import prepare_for_training
@@ -57,13 +58,16 @@ def obtain_pruned(
     heldout_loss: HeldoutLoss,
     say: Say,
     progress: Progress | None = None,
+    check: Check = nobodys,
 ) -> ModelRecord:
     """The pruned and recovered model of this recipe: from the store, or made and stored.
 
     Args:
         data: brings everybody's images; asked only if there is something to make.
+        check: raises ImagesGone if what is made of them may no longer be kept.
 
     Raises:
+        ImagesGone: if the images were removed meanwhile; nothing that was made of them stays.
         LedgerConflict: if one that had been removed from the store came out otherwise this time.
     """
     ledger = Ledger(store)
@@ -79,7 +83,7 @@ def obtain_pruned(
     model = load_reference(study, reference, store).to(device)
     # Timed as it is trained, but not compiled: pruning must see the layers, and changes them.
     prepare_for_training(model, study.execution.model_copy(update={"compile": False}))
-    images = prepared(data(), model, store, say)
+    images = prepared(data(), model, store, say, check)
     stages = [_describe("reference", model, family, images, study, heldout_loss, device)]
     if study.pruning.ratio > 0:
         family.prune(model, study.pruning, _loss_on(model, images, study))
@@ -100,8 +104,10 @@ def obtain_pruned(
                 every_seconds=study.execution.checkpoint_seconds,
                 say=say,
                 progress=progress,
+                check=check,
             )
             stages.append(_describe("recovered", model, family, images, study, heldout_loss, device))
+    look_again(check, store, checkpoint)
     description = family.describe(model)
     weights = save_tensors({name: tensor.contiguous() for name, tensor in model.weights().items()})
     shapes, base = canonical_json(description), base_of(description)

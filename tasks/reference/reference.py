@@ -20,6 +20,7 @@ from infra.store import NOBODYS_FAULT, Store, StoreError, scratch_folder
 from tasks.families import Family, family_of
 from tasks.families.stored import base_is_stored, base_of, fetch_base, prepared, store_base
 from tasks.families.types import FamilyError
+from tasks.images_gone import Check, look_again, nobodys
 from tasks.model.memory import machines_fault
 from tasks.model.model import Model
 from tasks.model.parts import PipelineError
@@ -41,14 +42,17 @@ def obtain_reference(
     *,
     say: Say,
     progress: Progress | None = None,
+    check: Check = nobodys,
 ) -> ModelRecord:
     """The reference of this recipe: from the store, or trained (or brought in) and stored.
 
     Args:
         data: brings everybody's images; asked only if there is something to train.
+        check: raises ImagesGone if what is made of them may no longer be kept.
 
     Raises:
         Diverged: if training produced numbers that are not finite.
+        ImagesGone: if the images were removed meanwhile; nothing that was made of them stays.
         LedgerConflict: if one that had been removed from the store came out otherwise this time.
         StoreError: if other files lie where it belongs; they are left alone.
     """
@@ -70,7 +74,7 @@ def obtain_reference(
         prepare_for_training(model, study.execution)
         train_resumable(
             model,
-            prepared(data(), model, store, say),
+            prepared(data(), model, store, say, check),
             reference_training(study.model),
             device=device,
             store=store,
@@ -78,7 +82,9 @@ def obtain_reference(
             every_seconds=study.execution.checkpoint_seconds,
             say=say,
             progress=progress,
+            check=check,
         )
+        look_again(check, store, checkpoint)
     with scratch_folder() as folder:
         family.save(model, Path(folder))
         name = _free_name(Path(folder), family, known, store)

@@ -32,6 +32,7 @@ def train_reference(study: Study, epoch: Epoch, store: Store) -> tuple[Recipe, M
         store,
         say=log.info,
         progress=Ticker(log.info, "training the reference"),
+        check=epoch.check,
     )
     return recipe, record
 
@@ -60,6 +61,7 @@ def prune_reference(
         heldout_loss=heldout_loss,
         say=log.info,
         progress=Ticker(log.info, "recovering the pruned model"),
+        check=epoch.check,
     )
     return recipe, record
 

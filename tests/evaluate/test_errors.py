@@ -17,7 +17,7 @@ from tasks.evaluate.errors import ENDS_THE_RUN, WorkerDied, WorkerError, WorkerU
 from tasks.evaluate.jobs import Job, Setting
 from tasks.evaluate.memory import OutOfMemory
 from tasks.evaluate.workers import InProcess, ProcessPool
-from tasks.frozen import ImagesGone
+from tasks.images_gone import ImagesGone
 from tasks.properties import resolve_property
 from tasks.recipe import Recipe
 from tasks.study import Study

@@ -11,7 +11,7 @@ from flows.attribute import attribute
 from flows.validate_data import validate_data
 from infra.store import Store
 from tasks.epoch.records import read_epochs
-from tasks.frozen import ImagesGone
+from tasks.images_gone import ImagesGone
 from tasks.study import Study
 from tests.flows.reading import made, manifest, table
 from tests.small import DESIGNERS, small_study

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect import flow
@@ -14,14 +15,18 @@ from flows.attribute import attribute
 from infra.ledger import Ledger
 from infra.store import Store
 from tasks.estimate import TooManyFailures
+from tasks.evaluate import evaluator
 from tasks.evaluate.errors import WorkerDied
 from tasks.evaluate.evaluator import Evaluator
 from tasks.evaluate.jobs import Job, Outcome, Setting
 from tasks.evaluate.statistics import prepare_statistics
 from tasks.evaluate.task import evaluate_coalition
 from tasks.evaluate.workers import InProcess
-from tasks.frozen import ImagesGone, epoch_at_hand
-from tasks.partition import partition
+from tasks.frozen import epoch_at_hand
+from tasks.images_gone import ImagesGone
+from tasks.opt_out.remove import opt_out
+from tasks.partition import Partition, partition
+from tasks.partition import task as task_of_partition
 from tasks.plan import Plan, make_plan
 from tasks.recipe import Recipe, data_recipe, pruned_recipe, reference_recipe
 from tasks.study import Study
@@ -71,6 +76,68 @@ def test_a_machine_that_comes_back_after_an_opt_out_records_nothing_of_images_th
     with pytest.raises(ImagesGone, match="were removed"):
         evaluator.evaluate(second, print)
     assert everything(finished) == before
+
+
+@pytest.mark.parametrize("made", ["models", "samples"])
+@pytest.mark.parametrize("moment", ["before it is stored", "after it is stored"])
+def test_images_that_are_removed_while_something_is_made_of_them_leave_nothing_of_it_in_the_store(
+    data: Path, finished: Store, monkeypatch: pytest.MonkeyPatch, made: str, moment: str
+) -> None:
+    plan, setting = planned(small_study(data, coalition={"seed": 98}), finished)
+    job = next(job for job in plan.jobs if job.members)
+    before = set(finished.list(made))
+
+    def opted_out() -> None:
+        finished.delete(f"data/{setting.data_sha256}.safetensors")
+
+    if moment.startswith("before"):
+        name = {"models": "train", "samples": "sample"}[made]
+        real = getattr(evaluator, name)
+
+        def made_meanwhile(*given: Any, **more: Any) -> Any:
+            result = real(*given, **more)
+            opted_out()
+            return result
+
+        monkeypatch.setattr(evaluator, name, made_meanwhile)
+    else:
+        write = Store.write
+
+        def written(self: Store, key: str, content: bytes) -> None:
+            write(self, key, content)
+            if key.startswith(f"{made}/"):
+                opted_out()
+
+        monkeypatch.setattr(Store, "write", written)
+    with pytest.raises(ImagesGone, match="were removed"):
+        Evaluator(setting).evaluate(job, print)
+    assert set(finished.list(made)) == before
+
+
+def test_who_opts_out_while_images_are_read_is_in_none_that_stay(
+    data: Path, finished: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reading machine was away for longer than its lease lasts, so that nobody waited for it."""
+    for key in finished.list("data"):
+        finished.delete(key)
+    read = task_of_partition.partition
+
+    def meanwhile(*given: Any, **more: Any) -> Partition:
+        parts = read(*given, **more)
+        opt_out(finished, "Emily Jäger", "her letter", "a test", print)
+        return parts
+
+    @flow
+    def reading() -> None:
+        task_of_partition.partition_data(small_study(data), finished)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task_of_partition, "partition", meanwhile)
+        with pytest.raises(ImagesGone, match="'Emily Jäger' opted out while"):
+            reading()
+    assert finished.list("data") == []
+    reading()
+    assert len(finished.list("data")) == 1
 
 
 def test_a_worker_that_died_after_its_last_record_costs_nothing_and_its_task_run_is_cached(

@@ -12,7 +12,7 @@ from infra.opt_outs import Removal, removal
 from infra.store import Store
 from tasks.families import family_of
 from tasks.families.stored import latents_are_stored, prepared
-from tasks.frozen import ImagesGone
+from tasks.images_gone import ImagesGone
 from tasks.model.model import Model
 from tasks.opt_out.remove import come_back, opt_out
 from tasks.opt_out.text import lines
@@ -66,6 +66,18 @@ def test_a_machine_that_comes_back_after_an_opt_out_stores_no_latents_of_images_
     with pytest.raises(ImagesGone):
         prepared(pixel_data(6), model, store, check=gone)
     assert not store.list("latents") and not Ledger(store).all(LatentsRecord)
+
+
+def test_latents_whose_images_are_removed_while_they_are_stored_are_removed_again(store: Store, model: Model) -> None:
+    looks = iter([None, ImagesGone("removed")])
+
+    def check() -> None:
+        if (found := next(looks)) is not None:
+            raise found
+
+    with pytest.raises(ImagesGone):
+        prepared(pixel_data(6), model, store, check=check)
+    assert not store.list("latents")
 
 
 def test_what_is_added_while_an_opt_out_removes_goes_too(

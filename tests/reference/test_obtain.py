@@ -15,6 +15,7 @@ from diffusers import DDPMPipeline
 
 from infra.ledger import Ledger, ModelRecord
 from infra.store import DiskFull, Store, StoreError, StoreRefused, StoreUnavailable
+from tasks.images_gone import ImagesGone
 from tasks.model.pipeline import pipeline_digests, save_pipeline
 from tasks.model.prune import count_macs
 from tasks.model.sample import sample
@@ -225,6 +226,41 @@ def test_a_recovery_that_was_interrupted_goes_on_to_the_same_weights(store, made
     resumed = obtain_pruned(*arguments, heldout_loss=heldout, say=say)
     assert any("going on from step 2 of 4" in line for line in say)
     assert resumed.sha256 == made[1].sha256
+
+
+def files(store: Store) -> list[Path]:
+    return sorted(path for path in Path(store.url).rglob("*") if path.is_file())
+
+
+class Checks:
+    """Images that go after so many looks."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def __call__(self) -> None:
+        self.looks -= 1
+        if self.looks < 0:
+            raise ImagesGone("removed")
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2, 5])
+def test_of_images_that_are_removed_while_a_reference_is_trained_nothing_is_left(store: Store, looks: int) -> None:
+    study = tiny_study(execution={"device": "cpu", "checkpoint_seconds": 1e-9})
+    recipe = reference_recipe_of(study, None)
+    with pytest.raises(ImagesGone):
+        obtain_reference(study, recipe, tiny_data, store, say=print, check=Checks(looks))
+    assert files(store) == []
+
+
+def test_of_images_that_are_removed_while_a_model_is_pruned_nothing_is_left(store: Store) -> None:
+    study = tiny_study(execution={"device": "cpu", "checkpoint_seconds": 1e-9})
+    recipe, record = reference_of(study, store)
+    before, pruned = files(store), pruned_recipe_of(study, recipe)
+    for looks in (0, 1, 3):
+        with pytest.raises(ImagesGone):
+            obtain_pruned(study, pruned, record, tiny_data, store, heldout_loss=heldout, say=print, check=Checks(looks))
+        assert files(store) == before
 
 
 @pytest.mark.parametrize("name", ["safetensors", "json"])
