@@ -133,7 +133,8 @@ def rules(within: float = WITHIN, begins_within: float = BEGINS_WITHIN) -> tuple
         _Rule(
             NAME_UNBEGUN,
             _events(*TAKEN),
-            (*over, *_events("Running", "Cancelling")),
+            # TAKEN too: the window opens anew when a run is taken a second time within it.
+            (*over, *_events(*TAKEN, "Running", "Cancelling")),
             begins_within,
             # Not CANCELLED: Prefect lets that one begin, if it comes late, and has nobody tidy up what waits on a cluster.
             "CANCELLING",

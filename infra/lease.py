@@ -170,6 +170,8 @@ class Lease:
                 # The store is away for the moment, and each kind of store says so by errors of its own. The lease lives
                 # on until it expires; `check` decides before publishing.
                 log.warning("the lease of study '%s' could not be renewed: %s", self._study, error)
+        if self._lost:
+            log.warning("%s: this run stops at its next step", self._lost)
 
     def _refuse_living(self, number: int) -> None:
         current = self._read(number)

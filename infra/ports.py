@@ -44,13 +44,13 @@ def free_ports(count: int) -> list[int]:
     with _lock:
         begin = int(os.getpid() * _GOLDEN % 1 * size)
         for _ in range(size):
-            if len(found) == count:
-                return found
             looked = _next.get(os.getpid(), 0)
             _next[os.getpid()] = looked + 1
             port = FIRST + (begin + looked) % size
             if _is_free(port):
                 found.append(port)
+            if len(found) == count:
+                return found
     raise OSError(f"of the {size} ports from {FIRST} on, {count} free ones are not to be had on {HOST}")
 
 

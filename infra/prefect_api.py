@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -15,7 +16,9 @@ from infra import patience as asking
 
 T = TypeVar("T")
 
-UNANSWERED = (httpx.TransportError, PrefectHTTPStatusError)  # what a request raises that was not answered, or refused
+# What a request raises that was not answered, or refused. A gateway answers with a page while the server behind it starts.
+UNANSWERED = (httpx.TransportError, PrefectHTTPStatusError, json.JSONDecodeError)
+LATER = (408, 429)  # refused for now: it took too long, there were too many
 BRIEF = 2  # times that Prefect's client asks again, within seconds, where whoever asks is patient in their own way
 
 
@@ -53,6 +56,7 @@ def patiently(call: Callable[[], T], say: Callable[[str], None], patience: float
 
     Raises:
         httpx.TransportError, PrefectHTTPStatusError: when patience is spent, or at once if the server refuses (4xx).
+        JSONDecodeError: if what answers for so long is no Prefect server.
     """
 
     def ask() -> T:
@@ -63,5 +67,6 @@ def patiently(call: Callable[[], T], say: Callable[[str], None], patience: float
 
 
 def _passes(error: Exception) -> bool:
-    refused = isinstance(error, PrefectHTTPStatusError) and error.response.status_code < 500
-    return isinstance(error, UNANSWERED) and not refused
+    if isinstance(error, PrefectHTTPStatusError):
+        return error.response.status_code >= 500 or error.response.status_code in LATER
+    return isinstance(error, UNANSWERED)

@@ -25,6 +25,11 @@ class Unbegun:
         self._since: dict[UUID, float] = {}  # run -> when it was given up (`uptime`)
         self._looked = float("-inf")
 
+    @property
+    def runs(self) -> list[UUID]:
+        """Those that may yet begin."""
+        return list(self._since)
+
     def add(self, run: UUID) -> None:
         """This one was given up just now, and is Cancelling."""
         self._since[run] = uptime()

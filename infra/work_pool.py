@@ -7,8 +7,6 @@ waited for: the runs go on without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
@@ -25,6 +23,7 @@ from infra.patience import PATIENCE
 from infra.places import who_holds
 from infra.prefect_api import UNANSWERED, briefly, patiently
 from infra.process import uptime
+from infra.sent import Sent
 from infra.unbegun import Unbegun
 from infra.undisturbed import undisturbed
 from infra.work_pool_types import Ended, Say
@@ -34,31 +33,14 @@ T = TypeVar("T")
 UNTOUCHED = 60.0  # seconds after which a run that no worker takes is remarked upon
 # Seconds from a worker's taking a run to its first line: a cluster may have to get a machine first. And from when the server
 # last did not answer, if it was away meanwhile, for OUTAGE at least: Prefect's client asks only once for a server that it
-# never reached, so a run that was just starting has ended, and its worker could not say so either.
-LONGEST_PENDING, LONGEST_PENDING_AFTER, OUTAGE = BEGINS_WITHIN, 180.0, 20.0
+# never reached, so a run that was just starting has ended, and its worker could not say so either. Nobody knows where it was
+# while it was not asked: for UNASKED it is only if we waited for the store, and both may be on one machine.
+LONGEST_PENDING, LONGEST_PENDING_AFTER, OUTAGE, UNASKED = BEGINS_WITHIN, 180.0, 20.0, 60.0
 LONGEST_SILENT = 6 * 3600.0  # seconds without a sign of life, where nothing was measured or a run waits for a card
 LONGEST_CANCELLING = 1800.0  # seconds; Prefect's server ends it after 300, unless that service of it is switched off
 ELSEWHERE = "InfrastructurePending"  # a state's name: a cluster has it, which tells what becomes of it when it can
 LOOK_AGAIN = 60.0  # seconds between two looks for a sign of life of one run
 UNDER_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED)
-
-
-@dataclass
-class _Sent:
-    """A run that is under way: when it was sent, by the clock here (`uptime`) and by the server's; when it was last looked
-    for a sign of life, and what was seen then."""
-
-    at: float
-    created: datetime
-    looked: float = float("-inf")
-    life: ask.Life | None = None
-
-    def here(self, when: datetime) -> float:
-        """A time of the server's on the clock here. Clocks of two machines need not agree, and this one's may be set."""
-        after = (when - self.created).total_seconds()
-        # The server has lived through that much since, so we have too: on some systems our clock stands still in sleep.
-        self.at = min(self.at, uptime() - after)
-        return self.at + after
 
 
 class WorkPool:
@@ -77,11 +59,11 @@ class WorkPool:
     def __init__(self, deployment: str, queue: str, tags: Collection[str], say: Say, most: int = 0) -> None:
         self.deployment, self.queue, self.tags = deployment, queue, list(tags)
         self._say, self._most = say, most
-        self._flying: dict[UUID, _Sent] = {}
+        self._flying: dict[UUID, Sent] = {}
         self._counted_out: dict[UUID, float] = {}  # by the automation -> when it was last looked for (`uptime`)
         self._unbegun = Unbegun(self._patiently)
         self._away: float | None = None  # when the Prefect server last did not answer, of an outage (`uptime`)
-        self._warned = uptime()
+        self._heard = self._warned = uptime()
         self.refresh()
 
     def refresh(self) -> None:
@@ -114,7 +96,7 @@ class WorkPool:
         )
         assert isinstance(run, FlowRun)  # called in a synchronous flow, it is no coroutine
         assert run.created is not None  # the server made it
-        self._flying[run.id] = _Sent(uptime(), run.created)
+        self._flying[run.id] = Sent(uptime(), run.created)
         return str(run.id)
 
     def ended(self, silent: float | None = None) -> dict[str, Ended]:
@@ -130,6 +112,7 @@ class WorkPool:
         self._unbegun.see_to()
         if not self._flying:
             return {}
+        asked = uptime()
         runs = [run for wanted in ask.pages(self._flying) for run in self._patiently(partial(ask.runs, wanted))]
         found = {}
         for run in runs:
@@ -147,7 +130,7 @@ class WorkPool:
                 if state.is_cancelled() and past.starting is None:
                     self._unbegun.add(run.id)
                 found[str(run.id)] = Ended(state.is_completed(), _said(run), past.starting, died)
-            elif (given_up := self._given_up(run, silent)) is not None:
+            elif (given_up := self._given_up(run, silent, asked)) is not None:
                 if not state.is_cancelling():
                     self._patiently(partial(ask.cancel, run.id, given_up.said))
                 if state.is_pending():
@@ -167,16 +150,18 @@ class WorkPool:
         return self._patiently(partial(ask.finished_tasks, list(self._flying)))
 
     def cancel(self, why: str) -> None:
-        """Ask all runs that are under way to end; `ended` tells when they have."""
+        """Ask all runs that are under way to end; `ended` tells when they have. Those too that were given up or counted out,
+        and may be at work all the same, now or when their machine wakes."""
         troubles, away = list[str](), False
-        for (
-            run
-        ) in self._flying:  # they cost money: each is tried, unless the server is not there, which it is not for any
+        # They cost money: each is tried, unless the server is not there, which it is not for any.
+        for run in (*self._flying, *self._counted_out, *self._unbegun.runs):
             if away:
                 troubles.append(str(run))
                 continue
             try:
-                ask.cancel(run, why)
+                # Prefect takes one that was counted out for over, unless it has come to an end of its own since.
+                over = run in self._counted_out and all(map(_counted_out, ask.runs(next(ask.pages([run])))))
+                ask.cancel(run, why, force=over)
             except UNANSWERED as trouble:
                 away = isinstance(trouble, httpx.TransportError)
                 troubles.append(f"{run}: {trouble}")
@@ -219,19 +204,20 @@ class WorkPool:
         for run_id in due:
             del self._counted_out[run_id]
 
-    def _given_up(self, run: FlowRun, silent: float | None) -> Ended | None:
-        """How a run ended that is no longer waited for; None for all others.
+    def _given_up(self, run: FlowRun, silent: float | None, asked: float) -> Ended | None:
+        """How a run ended that is no longer waited for; None for all others. asked: when the server was asked about it.
 
         Its work is to blame only if it began and then fell silent for longer than anything of its kind ever took.
         """
         assert run.state is not None
-        sent, now = self._flying[run.id], uptime()
-        since = sent.here(run.state.timestamp)
-        lasts = now - since
+        sent = self._flying[run.id]
+        sent.saw_state(run.state.timestamp, asked)
+        now = uptime()
+        lasts = now - sent.since
         if run.state.is_pending() and lasts > LONGEST_PENDING:
             return Ended(False, f"a worker took it, and it did not begin within {LONGEST_PENDING / 60:.0f} min", None)
         away = self._away
-        missed = away is not None and since < away and now - away > LONGEST_PENDING_AFTER
+        missed = away is not None and sent.since < away and now - away > LONGEST_PENDING_AFTER
         if run.state.is_pending() and run.state.name != ELSEWHERE and missed:
             said = "a worker took it, the Prefect server was away, and it did not begin within "
             return Ended(False, f"{said}{LONGEST_PENDING_AFTER / 60:.0f} min after that", None, outage=True)
@@ -241,20 +227,16 @@ class WorkPool:
         if not run.state.is_running():
             return None
         allowed = LONGEST_SILENT if silent is None else silent
-
-        def quiet() -> float:
-            last = None if sent.life is None else sent.life.last
-            return lasts if last is None else min(lasts, now - sent.here(last))
-
-        if quiet() <= allowed or now - sent.looked < LOOK_AGAIN:
+        if sent.silent(now) <= allowed or now - sent.looked < LOOK_AGAIN:
             return None
-        sent.looked, sent.life = now, self._patiently(partial(ask.life, run.id))
-        if not sent.life.begun:
+        life = self._patiently(partial(ask.life, run.id))
+        sent.saw_life(life, now)
+        if not life.begun:
             allowed = max(allowed, LONGEST_SILENT)
-        if quiet() <= allowed:
+        if (quiet := sent.silent(now)) <= allowed:
             return None
-        said = f"it showed no sign of life for {quiet() / 60:.0f} min: it hangs, or its machine is gone"
-        return Ended(False, said, None, died=sent.life.begun and silent is not None)
+        said = f"it showed no sign of life for {quiet / 60:.0f} min: it hangs, or its machine is gone"
+        return Ended(False, said, None, died=life.begun and silent is not None)
 
     def _remark_untouched(self, runs: list[FlowRun]) -> None:
         """Say it when runs lie there and nobody takes them: mostly no worker is running."""
@@ -278,7 +260,7 @@ class WorkPool:
         )
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        unanswered = list[float]()
+        unanswered, before = list[float](), self._heard
 
         def noting() -> T:
             try:
@@ -288,8 +270,9 @@ class WorkPool:
                 raise
 
         answer = patiently(noting, self._say, PATIENCE)
-        if unanswered and uptime() - unanswered[0] >= OUTAGE:
-            self._away = unanswered[-1]
+        self._heard = now = uptime()
+        if now - before >= (OUTAGE if unanswered else UNASKED):
+            self._away = unanswered[-1] if unanswered else now
         return answer
 
 

@@ -19,6 +19,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import task_run
 from prefect.states import Completed, State
 
+from infra.lease import RENEWAL
 from infra.ledger import Ledger
 from infra.patience import patiently_with_store
 from infra.prefect_api import briefly
@@ -117,7 +118,7 @@ def workers_for(
     )
     if study.execution.mode == "work_pool":
         return ShardedPool(setting, store, get_run_logger().info, still_ours)
-    return open_workers(setting)
+    return open_workers(setting, still_ours)
 
 
 def evaluate_coalitions(
@@ -200,20 +201,25 @@ class Here:
         self,
         jobs: Sequence[Job],
         waiting: deque[int],
-        workers: Evaluates,
+        workers: InProcess | ProcessPool,
         store: Store,
         contributors: int,
         retries: int,
     ) -> None:
         self.jobs, self.waiting, self.workers, self.store = jobs, waiting, workers, store
-        self._contributors = contributors
+        self._contributors, self._asked = contributors, time.monotonic()
         self._run = evaluate_coalition.with_options(retries=retries)
 
     def outcomes(self) -> Iterator[tuple[int, Outcome]]:
-        """Position and outcome of each evaluation, as they come in."""
+        """Position and outcome of each evaluation, as they come in.
+
+        Raises:
+            LeaseLost: if another run has taken the study over: what this one evaluates is paid for twice.
+        """
         running: dict[PrefectFuture[Any], int] = {}
         while self.waiting or running:
             while self.waiting and len(running) < self.workers.size:
+                self._check_lease()
                 position = self.waiting.popleft()
                 job = self.jobs[position]
                 name = label(job, position, self._contributors)
@@ -221,6 +227,11 @@ class Here:
             future = next(as_completed(list(running)))
             position = running.pop(future)
             yield position, _outcome(self.jobs[position], future)
+
+    def _check_lease(self) -> None:
+        if time.monotonic() - self._asked >= RENEWAL:
+            patiently_with_store(self.workers.still_ours, get_run_logger().info, self.store.url)
+            self._asked = time.monotonic()
 
     def give_up(self, why: str) -> None:
         """Begin nothing more; what has begun is finished."""

@@ -45,10 +45,12 @@ class ProcessPool:
 
     Leaving the block ends every worker, also one in the middle of a coalition: a run that was cancelled or has failed must
     not go on computing, nor keep the machine's memory until somebody notices.
+
+    still_ours: raises if another run has taken the study over; asked by whoever begins evaluations.
     """
 
-    def __init__(self, setting: Setting, size: int) -> None:
-        self.size = size
+    def __init__(self, setting: Setting, size: int, still_ours: Callable[[], None] = lambda: None) -> None:
+        self.size, self.still_ours = size, still_ours
         self._setting = setting
         self._workers: dict[int, _Worker] = {}  # by place
         self._lock = threading.Lock()
@@ -123,9 +125,10 @@ class InProcess:
 
     size = 1
 
-    def __init__(self, setting: Setting, index: int = 0) -> None:
+    def __init__(self, setting: Setting, index: int = 0, still_ours: Callable[[], None] = lambda: None) -> None:
         from tasks.evaluate.evaluator import Evaluator
 
+        self.still_ours = still_ours
         self._evaluator = Evaluator(setting, index)
         self._lock = threading.Lock()
 
@@ -153,20 +156,20 @@ class InProcess:
             raise
 
 
-def open_workers(setting: Setting) -> ProcessPool | InProcess:
-    """The executor on this machine that a study asks for.
+def open_workers(setting: Setting, still_ours: Callable[[], None] = lambda: None) -> ProcessPool | InProcess:
+    """The executor on this machine that a study asks for. still_ours: raises if another run has taken the study over.
 
     Raises:
         ValueError: if worker processes could not see the store.
     """
     execution = setting.study.execution
     if execution.mode == "inline":
-        return InProcess(setting)
+        return InProcess(setting, still_ours=still_ours)
     if setting.store_url.startswith("memory:"):
         raise ValueError(
             "a store in memory cannot be seen by worker processes; use execution.mode 'inline' or another store"
         )
-    return ProcessPool(setting, workers_of(execution))
+    return ProcessPool(setting, workers_of(execution), still_ours)
 
 
 def workers_of(execution: ExecutionSpec) -> int:

@@ -12,10 +12,12 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.attribute import attribute
+from infra.lease import LeaseLost
 from infra.ledger import Ledger
 from infra.store import Store
 from tasks.estimate import TooManyFailures
 from tasks.evaluate import evaluator
+from tasks.evaluate import task as task_of_evaluation
 from tasks.evaluate.errors import WorkerDied
 from tasks.evaluate.evaluator import Evaluator
 from tasks.evaluate.jobs import Job, Outcome, Setting
@@ -138,6 +140,25 @@ def test_who_opts_out_while_images_are_read_is_in_none_that_stay(
     assert finished.list("data") == []
     reading()
     assert len(finished.list("data")) == 1
+
+
+def test_whoever_lost_the_study_to_another_run_evaluates_no_more_of_it(
+    data: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its machine slept for longer than its lease lasts: the other one pays for the same coalitions."""
+    real, made = Evaluator.evaluate, list[Job]()
+
+    def evaluate(self: Evaluator, job: Job, say: Callable[[str], None]) -> Outcome:
+        made.append(job)
+        if len(made) == 3:
+            store.write("leases/small/00000099.json", b"of another machine")
+        return real(self, job, say)
+
+    monkeypatch.setattr(task_of_evaluation, "RENEWAL", 0.0)
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+    with pytest.raises(LeaseLost, match="taken over by another run"):
+        attribute(small_study(data, execution={"mode": "inline"}))
+    assert len(made) == 3
 
 
 def test_a_worker_that_died_after_its_last_record_costs_nothing_and_its_task_run_is_cached(

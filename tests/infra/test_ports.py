@@ -14,9 +14,20 @@ from infra.ports import FIRST, free_port, free_ports
 from infra.server import HOST
 
 
-def test_they_lie_outside_of_the_range_from_which_the_system_serves_everybody() -> None:
-    start = ports._start_of_the_systems()
-    assert all(FIRST <= port < start for port in free_ports(20))
+def test_they_lie_outside_of_the_range_from_which_the_system_serves_everybody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "range").write_text("20000\t60999\n")
+    monkeypatch.setattr(ports, "_SYSTEMS_OWN", tmp_path / "range")
+    assert all(FIRST <= port < 20000 for port in free_ports(20))
+
+
+def test_all_of_them_can_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "range").write_text(f"{FIRST + 1000}\t60999\n")
+    monkeypatch.setattr(ports, "_SYSTEMS_OWN", tmp_path / "range")
+    monkeypatch.setattr(ports, "_is_free", lambda port: True)
+    monkeypatch.setattr(ports, "_next", {})
+    assert sorted(free_ports(1000)) == list(range(FIRST, FIRST + 1000))
 
 
 def test_none_is_given_twice() -> None:

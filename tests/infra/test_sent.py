@@ -1,21 +1,49 @@
-"""What happened on a server, by the clock of whoever waits for it: clocks differ, jump and stand still."""
+"""What happened on a server, by the clock of whoever waits for it: clocks differ, and are set."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from infra.process import uptime
-from infra.work_pool import _Sent
+from infra.sent import Sent
+from infra.work_pool_server import Life
 
 CREATED = datetime(2020, 1, 1, tzinfo=UTC)  # the server's clock may be years away
 
 
+def seconds(count: float) -> timedelta:
+    return timedelta(seconds=count)
+
+
 def test_what_happened_since_it_was_sent_is_as_long_ago_here_as_there() -> None:
-    sent = _Sent(uptime() - 100, CREATED)
-    assert uptime() - sent.here(CREATED + timedelta(seconds=40)) == pytest.approx(60, abs=1)
+    sent = Sent(uptime() - 100, CREATED)
+    sent.saw_state(CREATED + seconds(40), uptime())
+    assert uptime() - sent.since == pytest.approx(60, abs=1)
+    sent.saw_life(Life(CREATED + seconds(70), True), uptime())
+    assert sent.silent(uptime()) == pytest.approx(30, abs=1)
 
 
-def test_time_for_which_this_machine_slept_is_made_up_for() -> None:
-    sent = _Sent(uptime() - 100, CREATED)  # by its own clock; on the server two hours went by
-    assert uptime() - sent.here(CREATED + timedelta(hours=2)) == pytest.approx(0, abs=1)
-    assert uptime() - sent.here(CREATED + timedelta(hours=1)) == pytest.approx(3600, abs=1)
+@given(st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6))
+def test_however_the_servers_clock_is_set_what_is_new_happened_since_the_last_look(state: int, sign: int) -> None:
+    now = uptime()
+    sent = Sent(now - 500, CREATED)
+    sent.saw_state(CREATED, now - 50)
+    sent.saw_life(Life(None, False), now - 20)
+    sent.saw_state(CREATED + seconds(state), now)
+    sent.saw_life(Life(CREATED + seconds(sign), True), now)
+    if state:
+        assert now - 50 <= sent.since <= uptime()
+    assert sent.lived is not None and now - 20 <= sent.lived <= uptime()
+
+
+def test_what_was_seen_before_grows_old_here_whatever_the_server_says() -> None:
+    now = uptime()
+    sent = Sent(now - 500, CREATED)
+    sent.saw_state(CREATED + seconds(100), now - 300)
+    sent.saw_life(Life(CREATED + seconds(150), True), now - 300)
+    before = sent.silent(now)
+    sent.saw_state(CREATED + seconds(100), now)
+    sent.saw_life(Life(CREATED + seconds(150), True), now)
+    assert sent.silent(now) == before == pytest.approx(350, abs=1)

@@ -19,10 +19,12 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Completed, Crashed, Pending, Running, State
 
-from infra import unbegun, work_pool
+from infra import sent, unbegun, work_pool
 from infra.automations import NO_HEARTBEAT
 from infra.job_templates import GPU_POOL
+from infra.sent import Sent
 from infra.work_pool import WorkPool
+from infra.work_pool_server import Life
 from tests.orchestra import deploy, make_pools, prefect_server
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
@@ -104,9 +106,9 @@ def test_a_run_that_says_or_finishes_something_is_waited_for_however_long_it_wor
         begin_task(server, run, "1", Running())
         be(server, run, Pending(), Running())
         begun.add(server.read_flow_run(UUID(run)).state.timestamp)  # type: ignore[union-attr]
-    real = work_pool._Sent.here  # all that happened until now is two hours older
-    earlier = lambda sent, when: real(sent, when) - (7200.0 if when <= max(begun) else 0.0)  # noqa: E731
-    monkeypatch.setattr(work_pool._Sent, "here", earlier)
+    real = Sent._here  # all that happened until now is two hours older
+    earlier = lambda sent, when, after: real(sent, when, after) - (7200.0 if when <= max(begun) else 0.0)  # noqa: E731
+    monkeypatch.setattr(Sent, "_here", earlier)
     # The clock of its machine is wrong by hours, and an observer of a cluster says something of a run that does not.
     line = {"level": 20, "message": "step 4", "timestamp": datetime.now(UTC) - timedelta(hours=5)}
     talk = LogCreate.model_validate({**line, "name": "prefect.flow_runs", "flow_run_id": talks})
@@ -129,7 +131,7 @@ def test_a_clock_that_is_wrong_or_jumps_gives_nobody_up(
     works, starts = pool.send("works", {}), taken(server, pool, "starts")
     be(server, works, Pending(), Running())
     begin_task(server, works, "1", Running())
-    monkeypatch.setattr(work_pool, "datetime", Ahead)
+    monkeypatch.setattr(sent, "datetime", Ahead)
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 7200.0)
     assert not pool.ended(1800.0), (works, starts)
@@ -167,6 +169,20 @@ def test_a_run_that_the_automation_counts_out_blames_nobody_and_is_ended_if_its_
     assert not pool.ended() and not pool._counted_out
 
 
+def test_whoever_leaves_cancels_those_too_that_were_counted_out_and_may_wake_and_none_that_ended(
+    server: SyncPrefectClient, pool: WorkPool
+) -> None:
+    sleeps, ended = pool.send("sleeps", {}), pool.send("ended", {})
+    for run in (sleeps, ended):
+        be(server, run, Pending(), Running(), Crashed(message=f"{NO_HEARTBEAT} 15 min: its machine is gone"))
+    assert pool.ended().keys() == {sleeps, ended}
+    be(server, ended, Completed())
+    with pool:
+        pass
+    assert server.read_flow_run(UUID(sleeps)).state_name == "Cancelling"
+    assert server.read_flow_run(UUID(ended)).state_name == "Completed"
+
+
 def test_a_cancelled_run_whose_worker_is_gone_is_not_waited_for_for_ever(
     server: SyncPrefectClient, pool: WorkPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +191,44 @@ def test_a_cancelled_run_whose_worker_is_gone_is_not_waited_for_for_ever(
     assert not pool.ended()
     monkeypatch.setattr(work_pool, "LONGEST_CANCELLING", 0.0)
     assert not pool.ended()[run].died
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_server_whose_clock_is_set_gives_nobody_up(
+    server: SyncPrefectClient, pool: WorkPool, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """What it dates from now on is hours away from what it dated before."""
+    works, starts = pool.send("works", {}), pool.send("starts", {})
+    real = work_pool.ask.runs
+    be(server, works, Pending(), Running())
+    be(server, starts, Pending())
+    begin_task(server, works, "1", Running())
+
+    def runs(wanted: FlowRunFilter) -> list[FlowRun]:
+        found = real(wanted)
+        for run in found:
+            assert run.state is not None
+            run.state.timestamp += timedelta(hours=hours)
+        return found
+
+    monkeypatch.setattr(work_pool.ask, "runs", runs)
+    life = work_pool.ask.life
+
+    def later(run: UUID) -> Life:
+        seen = life(run)
+        return Life(seen.last and seen.last + timedelta(hours=hours), seen.begun)
+
+    monkeypatch.setattr(work_pool.ask, "life", later)
+    monkeypatch.setattr(work_pool, "LOOK_AGAIN", 0.0)
+    for _ in range(3):
+        assert not pool.ended(1800.0)
+    time.sleep(1.1)
+    assert not pool.ended(1800.0)
+    monkeypatch.setattr(work_pool, "LONGEST_PENDING", 1.0)
+    found = {*pool.ended(1.0)}
+    time.sleep(1.1)
+    found |= {*pool.ended(1.0)}
+    assert found == {works, starts}, "by the clock here both are silent for more than a second"
 
 
 def unanswered(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,6 +269,21 @@ def test_a_run_that_was_starting_when_the_server_went_away_is_given_up_and_asked
     for run in (before, late):
         assert server.read_flow_run(run).state_name == "Cancelling", "its process may be there after all"
     assert not pool.ended(), after
+
+
+def test_while_the_store_was_waited_for_nobody_knows_where_the_server_was(
+    server: SyncPrefectClient, pool: WorkPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both may be on one machine, which was started anew."""
+    monkeypatch.setattr(work_pool, "LONGEST_PENDING_AFTER", 0.5)
+    monkeypatch.setattr(work_pool, "UNASKED", 1.0)
+    before = taken(server, pool, "taken-before")
+    assert not pool.ended()
+    time.sleep(1.2)
+    after = taken(server, pool, "taken-after")
+    assert not pool.ended()
+    time.sleep(0.6)
+    assert pool.ended().keys() == {str(before)}, after
 
 
 def test_one_that_was_given_up_and_begins_after_all_is_cancelled_and_never_marked_as_over(
