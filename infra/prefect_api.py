@@ -66,7 +66,13 @@ def patiently(call: Callable[[], T], say: Callable[[str], None], patience: float
     return asking.patiently(ask, _passes, say, "the Prefect server", patience)
 
 
+def is_answer(error: Exception) -> bool:
+    """Whether the server itself said this: it is there."""
+    return isinstance(error, PrefectHTTPStatusError) and error.response.status_code < 500
+
+
 def _passes(error: Exception) -> bool:
-    if isinstance(error, PrefectHTTPStatusError):
-        return error.response.status_code >= 500 or error.response.status_code in LATER
+    if is_answer(error):
+        assert isinstance(error, PrefectHTTPStatusError)
+        return error.response.status_code in LATER
     return isinstance(error, UNANSWERED)

@@ -29,9 +29,11 @@ class Sent:
         self._asked = asked
 
     def saw_life(self, life: Life, asked: float) -> None:
-        """The last sign of life that the server has, likewise."""
-        if life.last is not None and (self.life is None or life.last != self.life.last):
-            self.lived = self._here(life.last, max(self.at, self.looked))
+        """The signs of life that the server has, likewise. Those that are new were given since the last look, also if their
+        dates are older than that of one before: then the server's clock was set back."""
+        new = life.signs if self.life is None else life.signs - self.life.signs
+        if new:
+            self.lived = self._here(max(when for _, when in new), max(self.at, self.looked))
         self.looked, self.life = asked, life
 
     def silent(self, now: float) -> float:

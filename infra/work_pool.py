@@ -21,7 +21,7 @@ from infra import work_pool_server as ask
 from infra.automations import BEGINS_WITHIN, NO_HEARTBEAT
 from infra.patience import PATIENCE
 from infra.places import who_holds
-from infra.prefect_api import UNANSWERED, briefly, patiently
+from infra.prefect_api import UNANSWERED, briefly, is_answer, patiently
 from infra.process import uptime
 from infra.sent import Sent
 from infra.unbegun import Unbegun
@@ -35,7 +35,7 @@ UNTOUCHED = 60.0  # seconds after which a run that no worker takes is remarked u
 # last did not answer, if it was away meanwhile, for OUTAGE at least: Prefect's client asks only once for a server that it
 # never reached, so a run that was just starting has ended, and its worker could not say so either. Nobody knows where it was
 # while it was not asked: for UNASKED it is only if we waited for the store, and both may be on one machine.
-LONGEST_PENDING, LONGEST_PENDING_AFTER, OUTAGE, UNASKED = BEGINS_WITHIN, 180.0, 20.0, 60.0
+LONGEST_PENDING, LONGEST_PENDING_AFTER, OUTAGE, UNASKED, LOOKS = BEGINS_WITHIN, 180.0, 20.0, 60.0, 10.0
 LONGEST_SILENT = 6 * 3600.0  # seconds without a sign of life, where nothing was measured or a run waits for a card
 LONGEST_CANCELLING = 1800.0  # seconds; Prefect's server ends it after 300, unless that service of it is switched off
 ELSEWHERE = "InfrastructurePending"  # a state's name: a cluster has it, which tells what becomes of it when it can
@@ -159,9 +159,11 @@ class WorkPool:
                 troubles.append(str(run))
                 continue
             try:
-                # Prefect takes one that was counted out for over, unless it has come to an end of its own since.
-                over = run in self._counted_out and all(map(_counted_out, ask.runs(next(ask.pages([run])))))
-                ask.cancel(run, why, force=over)
+                if run not in self._counted_out:
+                    ask.cancel(run, why)
+                elif all(map(_counted_out, ask.runs(next(ask.pages([run]))))):
+                    # To Prefect it is over, so it gets no place again; its process sees it all the same (infra.cancelled).
+                    ask.mark_cancelled(run, why)
             except UNANSWERED as trouble:
                 away = isinstance(trouble, httpx.TransportError)
                 troubles.append(f"{run}: {trouble}")
@@ -219,7 +221,7 @@ class WorkPool:
         away = self._away
         missed = away is not None and sent.since < away and now - away > LONGEST_PENDING_AFTER
         if run.state.is_pending() and run.state.name != ELSEWHERE and missed:
-            said = "a worker took it, the Prefect server was away, and it did not begin within "
+            said = "a worker took it, the Prefect server was away or not asked, and it did not begin within "
             return Ended(False, f"{said}{LONGEST_PENDING_AFTER / 60:.0f} min after that", None, outage=True)
         if run.state.is_cancelling() and lasts > LONGEST_CANCELLING:
             said = f"it was cancelled, and nobody ended it within {LONGEST_CANCELLING / 60:.0f} min"
@@ -265,13 +267,15 @@ class WorkPool:
         def noting() -> T:
             try:
                 return call()
-            except UNANSWERED:
-                unanswered.append(uptime())
+            except UNANSWERED as error:
+                if not is_answer(error):
+                    unanswered.append(uptime())
                 raise
 
         answer = patiently(noting, self._say, PATIENCE)
         self._heard = now = uptime()
-        if now - before >= (OUTAGE if unanswered else UNASKED):
+        # It went at some moment since it last answered; LOOKS is how long that is where we only wait for it.
+        if now - before >= UNASKED or (unanswered and now - max(before, unanswered[0] - LOOKS) >= OUTAGE):
             self._away = unanswered[-1] if unanswered else now
         return answer
 

@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort, LogSort, TaskRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelling
+from prefect.states import Cancelled, Cancelling
 
 from infra.prefect_api import client
 from infra.work_pool_types import WorkPoolError
@@ -26,11 +26,16 @@ NOT_OVER = (StateType.SCHEDULED, StateType.PAUSED, *HOLDING)  # states from whic
 
 @dataclass(frozen=True)
 class Life:
-    """What a run showed of itself. last: when the server last heard of something that it did; None if it never did. begun:
+    """What a run showed of itself. signs: what it did that the server last heard of, and when, by the server's clock. begun:
     whether any of its tasks did: a run that waits for a card has begun none."""
 
-    last: datetime | None
+    signs: frozenset[tuple[UUID, datetime]]
     begun: bool
+
+    @property
+    def last(self) -> datetime | None:
+        """When the server last heard of something; None if it never did."""
+        return max((when for _, when in self.signs), default=None)
 
 
 def look_up(deployment: str, queue: str) -> tuple[DeploymentResponse, str, int]:
@@ -122,9 +127,9 @@ def life(run: UUID) -> Life:
             LogFilter.model_validate({"flow_run_id": {"any_": [run]}}), limit=LINES, sort=LogSort.TIMESTAMP_DESC
         )
     # When the server wrote them down: clocks of other machines may be wrong.
-    times = [each.updated for each in tasks] + [line.created for line in said if line.name in OF_THE_RUN]
+    times = [(each.id, each.updated) for each in tasks] + [(s.id, s.created) for s in said if s.name in OF_THE_RUN]
     return Life(
-        max((time for time in times if time is not None), default=None),
+        frozenset((what, when) for what, when in times if when is not None),
         any(task.start_time is not None for task in tasks),
     )
 
@@ -134,6 +139,15 @@ def cancel(run: UUID, why: str, force: bool = False) -> None:
     with client() as server:
         try:
             server.set_flow_run_state(run, Cancelling(message=why), force=force)
+        except ObjectNotFound:
+            return  # deleted meanwhile
+
+
+def mark_cancelled(run: UUID, why: str) -> None:
+    """Have a run for cancelled that is over, by what Prefect knows, and may go on: its process sees it, and ends itself."""
+    with client() as server:
+        try:
+            server.set_flow_run_state(run, Cancelled(message=why), force=True)
         except ObjectNotFound:
             return  # deleted meanwhile
 

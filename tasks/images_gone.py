@@ -1,8 +1,9 @@
 """Images that were removed while something is made of them.
 
 Who opts out waits for work that is under way, but cannot see a machine that was cut off from Prefect or asleep, and comes
-back. So whatever is made of people's images asks before it writes and looks again afterwards, and takes away what it wrote
-if the images went in between.
+back. So what is made of people's images asks before it is stored. Latents, checkpoints, weights and drawn images, which an
+opt-out removes, look again before they are recorded, and are taken away if the images went in between: never after that, for
+what the ledger has must not be made a second time.
 """
 
 from __future__ import annotations

@@ -224,6 +224,7 @@ class _Evaluation:
         trained = weights.pack(model)
         if failure is None:
             weights.save(trained, self.evaluator.store)  # to be kept or not: what is recorded must not be made again
+            look_again(self._check_images, self.evaluator.store, weights.file_of(sha256(trained)))
         weights.record(
             ModelRecord(
                 key=self.job.model.key,
@@ -238,7 +239,6 @@ class _Evaluation:
             ),
             self.evaluator.ledger,
         )
-        look_again(self._check_images, self.evaluator.store, weights.file_of(sha256(trained)))
 
     def samples(self) -> Samples:
         recipe, store = self.job.samples, self.evaluator.store
@@ -275,6 +275,7 @@ class _Evaluation:
                 )
                 self._check_images()
                 digest = store.save_named_by_content("samples", {"images": images})
+                look_again(self._check_images, store, f"samples/{digest}.safetensors")
             except Diverged as error:
                 failure = str(error)
         self.sampled = True
@@ -294,7 +295,6 @@ class _Evaluation:
         )
         if failure is not None:
             raise Diverged(failure)
-        look_again(self._check_images, store, f"samples/{digest}.safetensors")
         return images
 
     def _score(self, name: str, subject: Samples | ModelDenoiser) -> ScoreRecord:

@@ -31,7 +31,7 @@ def prepare_statistics(study: Study, epoch: Epoch, store: Store, say: Callable[[
     Raises:
         ValueError: if a property does not exist, or these images, or so few drawn ones, do not allow it; before anything
             is trained.
-        ImagesGone: if statistics are missing, and the epoch's images too.
+        ImagesGone: if statistics are missing, and the epoch's images too, or these were removed meanwhile.
     """
     ledger = Ledger(store)
     digests: dict[str, str | None] = {}
@@ -42,6 +42,7 @@ def prepare_statistics(study: Study, epoch: Epoch, store: Store, say: Callable[[
             started = time.monotonic()
             content = compute_statistics(wanted, epoch.images.real, say)
             digest = sha256(content)
+            epoch.check()
             if content:
                 store.write(f"statistics/{digest}.safetensors", content)
             spec = _spec(wanted, epoch.data)

@@ -156,6 +156,7 @@ def prepared(data: TrainingData, model: Model, store: Store, say: Say = silent, 
         latents = encoded(data.inputs, model, say).numpy()
         check()
         digest = store.save_named_by_content("latents", {"latents": latents})
+        look_again(check, store, f"latents/{digest}.safetensors")
         made = LatentsRecord(
             key=key,
             spec=spec,
@@ -169,7 +170,6 @@ def prepared(data: TrainingData, model: Model, store: Store, say: Say = silent, 
         except LedgerConflict:  # another card, other last bits: all take what the ledger has, where it still is
             first = _stored(ledger.get(LatentsRecord, key), store)
             latents = latents if first is None else first
-        look_again(check, store, f"latents/{digest}.safetensors")
     return replace(data, inputs=torch.from_numpy(latents))
 
 

@@ -3,6 +3,7 @@
     uploads      their own, of every collection, also unfinished ones
     data         prepared images: each set holds everybody's, and every run makes its own again
     latents      the same images as an autoencoder encodes them, which it can decode: everybody's too, encoded again at need
+    checkpoints  of trainings on everybody's images that were interrupted, and begin anew
     models       fine-tuned weights of coalitions in which they were
     samples      images drawn from these
 
@@ -31,7 +32,7 @@ def find(store: Store, name: str, past: Past, *, prepared: bool) -> Found:
     """What there is to be removed.
 
     Args:
-        prepared: whether prepared images and latents can hold theirs: those that were made since they are out do not.
+        prepared: whether prepared images, latents and checkpoints can hold theirs: those made since they are out do not.
 
     Raises:
         StoreError: if a record of the ledger cannot be read.
@@ -41,6 +42,7 @@ def find(store: Store, name: str, past: Past, *, prepared: bool) -> Found:
         "uploads": _uploads(store, name),
         "data": store.entries("data") if prepared else {},
         "latents": store.entries("latents") if prepared else {},
+        "checkpoints": _checkpoints(store) if prepared else {},
         "models": _but(store, "models", models),
         "samples": _but(store, "samples", samples),
     }
@@ -74,6 +76,15 @@ def _of_others(store: Store, theirs: Collection[str], everybody: Collection[str]
     drawn = ledger.all(SamplesRecord).values()
     weights = {record.sha256 for record in records.values() if record.sha256 is not None}
     return weights, {each.sha256 for each in drawn if each.model in records and each.sha256 is not None}
+
+
+def _checkpoints(store: Store) -> dict[str, Entry]:
+    return {
+        key: entry
+        for kind in ("reference", "pruned")
+        for key, entry in store.entries(kind).items()
+        if key.endswith("/checkpoint.safetensors")
+    }
 
 
 def _but(store: Store, kind: str, kept: Collection[str]) -> dict[str, Entry]:

@@ -1,6 +1,6 @@
 """Opting out, and returning.
 
-    tombstone ─▶ uploads (complete.json, files, started.json) ─▶ data ─▶ latents ─▶ models ─▶ samples ─▶ log
+    tombstone ─▶ uploads (complete.json, files, started.json) ─▶ data ─▶ latents ─▶ checkpoints ─▶ models ─▶ samples ─▶ log
 
 The tombstone comes first: from then on every run leaves them out, whatever of the rest is still there.
 """

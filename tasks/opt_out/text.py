@@ -9,6 +9,7 @@ KINDS = {
     "uploads": "objects of their uploads",
     "data": "sets of prepared images with their prompts, everybody's, made again by the next run",
     "latents": "sets of images as an autoencoder encodes them, everybody's, made again by the next run",
+    "checkpoints": "interrupted trainings on everybody's images, which begin anew",
     "models": "fine-tuned models of coalitions in which they were",
     "samples": "sets of images drawn from these models",
 }

@@ -67,7 +67,7 @@ def obtain_pruned(
         check: raises ImagesGone if what is made of them may no longer be kept.
 
     Raises:
-        ImagesGone: if the images were removed meanwhile; nothing that was made of them stays.
+        ImagesGone: if the images were removed meanwhile, up to the end of training.
         LedgerConflict: if one that had been removed from the store came out otherwise this time.
     """
     ledger = Ledger(store)

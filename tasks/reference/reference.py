@@ -52,7 +52,7 @@ def obtain_reference(
 
     Raises:
         Diverged: if training produced numbers that are not finite.
-        ImagesGone: if the images were removed meanwhile; nothing that was made of them stays.
+        ImagesGone: if the images were removed meanwhile, up to the end of training.
         LedgerConflict: if one that had been removed from the store came out otherwise this time.
         StoreError: if other files lie where it belongs; they are left alone.
     """

@@ -62,11 +62,6 @@ def figure(found: Estimate, *, sign: bool = False) -> str:
     return f"{written} ({_CORRELATION.write(found.low, sign=sign)} to {_CORRELATION.write(found.high, sign=sign)})"
 
 
-def figure_alone(value: float) -> str:
-    """A correlation by itself: 0.81."""
-    return _CORRELATION.write(value)
-
-
 def why(found: Estimate) -> str:
     """The reason why there is no figure or no interval, to follow a colon."""
     return text.plain(found.reason.rstrip(". "), 300) if found.reason else "no reason was recorded"

@@ -152,6 +152,7 @@ def _repeat(evidence: Evidence, way: Asked, evaluated: Evaluated) -> Repeat:
         spearman=_estimate(alike.spearman),
         noise=float(np.std(again - first, ddof=1) / np.sqrt(2)) if len(first) > 1 else None,
         own=_estimate(agreement(own, again, seed=seed).pearson),
+        shared=_estimate(pearson_difference(first, again, own, seed=seed)),
         lds=_estimate(score.combined),
     )
 

@@ -154,8 +154,8 @@ def _fidelity(of: PropertyFound) -> Figure:
         axes.set_ylim(min([0.0, *ends]) - 0.05, 1.03)
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         _quiet(axes, "y")
-        if of.repeat is not None and of.repeat.ceiling is not None:
-            axes.axhline(of.repeat.ceiling, color=QUIET, linewidth=1.0, linestyle=(0, (4, 2)), zorder=0)
+        if of.repeat is not None and (ceiling := of.repeat.ceiling) is not None and ceiling.value is not None:
+            axes.axhline(ceiling.value, color=QUIET, linewidth=1.0, linestyle=(0, (4, 2)), zorder=0)
     panels[1].tick_params(labelleft=False)
     return figure
 

@@ -18,7 +18,6 @@ from tasks.validate.faithfulness import (
     coalitions,
     day,
     figure,
-    figure_alone,
     ours,
     standing,
     why,
@@ -126,7 +125,12 @@ def _fidelity(found: Validation, of: PropertyFound, number: int) -> list[Block]:
             "fidelity",
             plots.fidelity(of, prefix=prefix(number, "fidelity")),
             "Pearson with retrained models within one size, with 95 % intervals. Blue: the study's own way."
-            + (" Dashed: what an estimate without error can expect." if _ceiling(of) is not None else ""),
+            + (
+                " Dashed: what an estimate without error can expect that shares no random numbers with retrained models; "
+                "the dots share some."
+                if _ceiling(of) is not None
+                else ""
+            ),
         ),
         Table(heads, rows, own=frozenset(own)),
         *_repeated(of, unit),
@@ -135,7 +139,7 @@ def _fidelity(found: Validation, of: PropertyFound, number: int) -> list[Block]:
     return blocks
 
 
-def _ceiling(of: PropertyFound) -> float | None:
+def _ceiling(of: PropertyFound) -> Estimate | None:
     return None if of.repeat is None else of.repeat.ceiling
 
 
@@ -155,11 +159,15 @@ def _repeated(of: PropertyFound, unit: str) -> list[Block]:
         f"Spearman {figure(again.spearman)}; the noise of one retrained value is {noise}{unit}."
     )
     if ceiling is not None:
-        told += f" So an estimate without any error can expect a Pearson of {figure_alone(ceiling)}."
+        told += (
+            " So an estimate that has no error of its own, and shares no random numbers with them, can expect a Pearson of "
+            f"{figure(ceiling)}."
+        )
     return [
         told,
-        f"With the values of that other seed, which share no random numbers with the study's, its own way agrees by Pearson "
-        f"{figure(again.own)}, and its credits have an LDS of {figure(again.lds)}.",
+        f"With the values of that other seed the study's own way agrees by Pearson {figure(again.own)}, and its credits "
+        f"have an LDS of {figure(again.lds)}. With those of the first seed, whose random numbers it shares, it agrees by "
+        f"{figure(again.shared, sign=True)} more on the same coalitions.",
     ]
 
 

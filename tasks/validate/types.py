@@ -61,21 +61,27 @@ class Repeat(Found):
 
     pearson, spearman: of the two seeds' values with each other. noise: s.d. of one retrained value between seeds.
     own, lds: Pearson of the study's own way, and the linear datamodeling score of its credits, with the other seed's values,
-    which share no random numbers with the study's.
+    which share no random numbers with the study's. shared: Pearson of the study's own way with the first seed's values less
+    that with the other's, on the same coalitions.
     """
 
     pearson: Estimate
     spearman: Estimate
     noise: float | None
     own: Estimate
+    shared: Estimate
     lds: Estimate
 
     @property
-    def ceiling(self) -> float | None:
-        """Pearson with retrained values that an estimate without any error of its own can expect: the square root of
-        their agreement with each other (Spearman 1904, attenuation); None where they do not agree."""
-        value = self.pearson.value
-        return None if value is None or value <= 0 else math.sqrt(value)
+    def ceiling(self) -> Estimate | None:
+        """Pearson with retrained values that an estimate can expect which has no error of its own, and shares no random
+        numbers with them: the square root of their agreement with each other (Spearman 1904, attenuation); None where they
+        do not agree."""
+        value, low, high = self.pearson.value, self.pearson.low, self.pearson.high
+        if value is None or value <= 0:
+            return None
+        ends = [None if end is None else math.sqrt(max(0.0, end)) for end in (low, high)]
+        return Estimate(value=math.sqrt(value), low=ends[0], high=ends[1], count=self.pearson.count)
 
 
 class Method(Found):

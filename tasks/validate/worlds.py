@@ -100,11 +100,11 @@ def repeated_truth(study: Study, chosen: Chosen, asked: ValidationSpec) -> Asked
         return None
     again = truth(study)
     # No noise is measured of it; the other seed may be one of those under which the study's own audit repeats.
-    coalition = again.coalition.model_copy(
-        update={"seed": again.coalition.seed + 1, "audit_coalitions": 0, "audit_seeds": []}
-    )
+    first = again.coalition.seed
+    other = next(seed for seed in itertools.count(first + 1) if seed != study.model.seed)  # not the reference's either
+    coalition = again.coalition.model_copy(update={"seed": other, "audit_coalitions": 0, "audit_seeds": []})
     # Images are drawn with the difference of a job's seed and the study's, which is none here.
-    sampling = again.sampling.model_copy(update={"seed": again.sampling.seed + 1})
+    sampling = again.sampling.model_copy(update={"seed": again.sampling.seed + other - first})
     again = again.model_copy(update={"coalition": coalition, "sampling": sampling})
     return Asked(again, chosen.rows[:count], repeat=True)
 

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 
 from flows.attribute import attribute
 from infra.lease import LeaseLost
-from infra.ledger import Ledger
+from infra.ledger import Ledger, ModelRecord, SamplesRecord
 from infra.store import Store
 from tasks.estimate import TooManyFailures
 from tasks.evaluate import evaluator
@@ -114,6 +114,10 @@ def test_images_that_are_removed_while_something_is_made_of_them_leave_nothing_o
     with pytest.raises(ImagesGone, match="were removed"):
         Evaluator(setting).evaluate(job, print)
     assert set(finished.list(made)) == before
+    # What is recorded must not be made again; so nothing is recorded of what was taken away.
+    assert job.samples is not None
+    assert Ledger(finished).get(SamplesRecord, job.samples.key) is None
+    assert (Ledger(finished).get(ModelRecord, job.model.key) is None) == (made == "models")
 
 
 def test_who_opts_out_while_images_are_read_is_in_none_that_stay(

@@ -46,7 +46,7 @@ def test_every_property_is_held_against_retrained_models_and_every_method_is_sco
         assert {"this study", "random", "pro rata", "TRAK", "D-TRAK", "leave one out, fine-tuned"} <= names
         again = each.repeat
         assert again is not None and again.noise, "another seed gives other values"
-        assert {e.count for e in (again.pearson, again.own, again.lds)} == {4}
+        assert {e.count for e in (again.pearson, again.own, again.shared, again.lds)} == {4}
         assert each.exact is not None and len(each.exact_credits or ()) == 4
         cut = [method for method in each.methods if method.name != "random"]
         assert all(set(method.removed) == {"0.4", "0.6"} == set(method.kept) for method in cut)

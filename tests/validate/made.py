@@ -109,6 +109,7 @@ def made(
             spearman=estimate(0.86, half, 8),
             noise=0.0013,
             own=estimate(0.7, half, 8),
+            shared=estimate(0.06, half, 8, most=2),
             lds=estimate(0.5, half, 8),
         ),
         exact=against if exact else None,

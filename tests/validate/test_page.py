@@ -90,7 +90,8 @@ def test_what_another_seed_of_retraining_does_is_said_with_what_can_be_expected_
     found = build(properties=("heldout_loss",))
     of = found.properties[0]
     assert "8 coalitions agree with themselves by Pearson 0.90 (0.70 to 1.00)" in page(found)
-    assert "without any error can expect a Pearson of 0.95" in page(found)
+    assert "can expect a Pearson of 0.95 (0.84 to 1.00)" in page(found)
+    assert "it agrees by +0.06 (−0.14 to +0.26) more on" in page(found).replace("&#43;", "+")
     assert b"Dashed" not in plots.fidelity(of, prefix="x") and "Dashed:" in page(found)
     assert of.repeat is not None
     turned = of.repeat.model_copy(update={"pearson": estimate(-0.2, 0.5, 8)})

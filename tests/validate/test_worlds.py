@@ -70,6 +70,9 @@ def test_the_truth_once_more_differs_in_its_seeds_and_in_nothing_else() -> None:
     assert one.key != other.key
     assert samples_recipe(one, first, 3).spec["seed"] + 1 == samples_recipe(one, second, 4).spec["seed"]
     assert repeated_truth(study, chosen, ValidationSpec(repeated=0)) is None
+    like_the_reference = Study.model_validate({"coalition": {"seed": 3}, "model": {"seed": 4}})
+    third = repeated_truth(like_the_reference, chosen, asked)
+    assert third is not None and third.study.coalition.seed == 5
 
 
 def test_ways_are_each_there_once_and_never_the_studys_own() -> None:

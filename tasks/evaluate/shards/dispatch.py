@@ -71,7 +71,7 @@ class Dispatch:
         common: parameters of every shard beside its own digest.
         recall: what the ledger has of some jobs, by position among them.
         retries: how often a job may be blamed for the end of its shard and be sent again.
-        still_ours: asked before anything is sent; raises if another run has taken the study over.
+        still_ours: asked before anything is sent, and once a minute; raises if another run has taken the study over.
         poll: seconds between looks at the pool.
     """
 
@@ -145,6 +145,8 @@ class Dispatch:
         if now - self._said < SAY_EVERY:
             return
         self._said = now
+        if self._ending is None:
+            self._patiently(self._still_ours)
         self.pool.refresh()
         done = min(self.pool.finished_tasks(), self.under_way)
         left = len(self.waiting) + self.under_way - done
