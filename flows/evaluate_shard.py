@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 from prefect.runtime import flow_run
 
-from infra.cancelled import end_when_cancelled, say_cancelled
+from infra.cancelled import end_when_sent_again, say_cancelled
 from infra.settings import store_url
 from tasks.evaluate.shards.worker import evaluate, on_a_card, open_shard, same_store
 from tasks.evaluate.task import evaluate_jobs
@@ -15,7 +15,7 @@ from tasks.evaluate.task import evaluate_jobs
     name="evaluate-shard",
     description="Sent by `attribute`: evaluates some coalitions on one card, one after another.",
     persist_result=False,
-    on_running=[end_when_cancelled],
+    on_running=[end_when_sent_again],
     on_crashed=[say_cancelled],
 )
 def evaluate_shard(study: str, store: str, setting: str, shard: str) -> None:

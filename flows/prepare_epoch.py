@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from infra.cancelled import end_when_cancelled, say_cancelled
+from infra.cancelled import end_when_sent_again, say_cancelled
 from infra.settings import store_url
 from tasks.epoch.current import check_keys, epoch_of_number
 from tasks.evaluate.shards.worker import on_a_card, same_store
@@ -18,7 +18,7 @@ from tasks.study import Study
     flow_run_name="prepare-epoch-{study.name}",
     description="Sent by `attribute`: reference statistics, reference model and pruned model, made on one card.",
     persist_result=False,
-    on_running=[end_when_cancelled],
+    on_running=[end_when_sent_again],
     on_crashed=[say_cancelled],
 )
 def prepare_epoch(study: Study, epoch: int, store: str, reference: str = "", pruned: str = "") -> None:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import State
 from prefect.events.schemas.automations import Automation, AutomationCore
 
 from infra.digest import canonical_json, sha256
@@ -143,6 +144,11 @@ def rules(within: float = WITHIN, begins_within: float = BEGINS_WITHIN) -> tuple
             f"Cancels a run that a worker took and that did not begin within {begins}.",
         ),
     )
+
+
+def counted_out(state: State[Any]) -> bool:
+    """Whether it is of a run whose machine the first automation took for gone."""
+    return state.is_crashed() and (state.message or "").startswith(NO_HEARTBEAT)
 
 
 def _events(*states: str) -> tuple[str, ...]:

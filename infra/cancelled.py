@@ -4,6 +4,8 @@ work, to its end.
 `run_cancellable`    for a run that no worker started, such as `python -m flows.run`.
 `end_when_cancelled` for one that a worker started. A worker ends its runs itself, but no longer those that it had when the
                      Prefect server was away for more than some 20 s (seen in Prefect 3.8: it gives up looking).
+`end_when_sent_again` likewise, for one whose work is sent again when its machine is taken to be gone: one that only slept
+                     ends too when it wakes.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, TypeVar
 from uuid import UUID
@@ -25,6 +27,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled
 
+from infra.automations import counted_out
 from infra.prefect_api import UNANSWERED, briefly, client
 
 T = TypeVar("T")
@@ -129,10 +132,19 @@ class _Watch:
 def end_when_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A flow's hook for when it is Running: from then on its process looks whether it was cancelled, and ends if its worker
     does not see to it. It does nothing in a run that no deployment started."""
+    _look_after(flow_run, lambda state: state.is_cancelling() or state.is_cancelled())
+
+
+def end_when_sent_again(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """The same hook, for runs that a driver waits for: they end too when the automation has counted them out."""
+    _look_after(flow_run, lambda state: state.is_cancelling() or state.is_cancelled() or counted_out(state))
+
+
+def _look_after(flow_run: FlowRun, over: Callable[[State[Any]], bool]) -> None:
     if flow_run.deployment_id is None:
         return
     # Both without this context: the flow's client is not for other threads, and closed when the flow has ended.
-    threading.Thread(target=_end, args=(flow_run.id,), name="is-it-cancelled", daemon=True).start()
+    threading.Thread(target=_end, args=(flow_run.id, over), name="is-it-cancelled", daemon=True).start()
     atexit.register(lambda: contextvars.Context().run(_leave, flow_run.id))
 
 
@@ -144,7 +156,7 @@ def say_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
             server.set_flow_run_state(flow_run.id, Cancelled(message=said), force=True)
 
 
-def _end(run: UUID) -> None:
+def _end(run: UUID, over: Callable[[State[Any]], bool]) -> None:
     since: float | None = None
     while True:
         time.sleep(ASK_EVERY if since is None else WORKER_HAS / 2)
@@ -155,13 +167,14 @@ def _end(run: UUID) -> None:
             return  # somebody deleted it: that asks nobody to end
         except UNANSWERED:
             continue  # the server is away; the run goes on without it
-        if state is None or not (state.is_cancelling() or state.is_cancelled()):
+        if state is None or not over(state):
             since = None
             continue
         since = since or time.monotonic()
         if time.monotonic() - since >= WORKER_HAS:
             break
-    _ended_themselves.add(run)
+    if not counted_out(state):  # that stays Crashed: it is what happened
+        _ended_themselves.add(run)
     os.kill(os.getpid(), signal.SIGTERM)  # ends as by its worker: through its `finally` blocks
     time.sleep(TO_LEAVE)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -41,5 +41,6 @@ class Sent:
         return now - self.since if self.lived is None else min(now - self.since, now - self.lived)
 
     def _here(self, when: datetime, after: float) -> float:
-        """A time of the server's, which lies between `after` and now."""
-        return min(max(self.at + (when - self._created).total_seconds(), after), uptime())
+        """A time of the server's, which lies between `after` and now. If it does not, its clock was set: then it is now."""
+        here, now = self.at + (when - self._created).total_seconds(), uptime()
+        return here if after <= here <= now else now

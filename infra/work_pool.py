@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments import run_deployment
 
 from infra import work_pool_server as ask
-from infra.automations import BEGINS_WITHIN, NO_HEARTBEAT
+from infra.automations import BEGINS_WITHIN, counted_out
 from infra.patience import PATIENCE
 from infra.places import who_holds
 from infra.prefect_api import UNANSWERED, briefly, is_answer, patiently
@@ -60,7 +60,6 @@ class WorkPool:
         self.deployment, self.queue, self.tags = deployment, queue, list(tags)
         self._say, self._most = say, most
         self._flying: dict[UUID, Sent] = {}
-        self._counted_out: dict[UUID, float] = {}  # by the automation -> when it was last looked for (`uptime`)
         self._unbegun = Unbegun(self._patiently)
         self._away: float | None = None  # when the Prefect server last did not answer, of an outage (`uptime`)
         self._heard = self._warned = uptime()
@@ -108,7 +107,6 @@ class WorkPool:
                 up. None, where nobody knows, is LONGEST_SILENT; so it is for runs that have begun no task yet: they wait for
                 a card, or fetch what they need.
         """
-        self._end_returned()
         self._unbegun.see_to()
         if not self._flying:
             return {}
@@ -123,10 +121,8 @@ class WorkPool:
                 past = self._patiently(partial(ask.past, run.id))
                 # One that is cancelled and ends itself is Crashed for a moment (infra.cancelled).
                 crashed = state.is_crashed() and not past.cancelled
-                died = crashed and self._patiently(partial(ask.life, run.id)).begun
-                if _counted_out(run):
-                    # A machine that went, or slept, is no evaluation's fault; and one that slept comes back.
-                    died, self._counted_out[run.id] = False, uptime()
+                # A machine that went, or slept, is no evaluation's fault; one that wakes sees to itself (infra.cancelled).
+                died = crashed and not counted_out(state) and self._patiently(partial(ask.life, run.id)).begun
                 if state.is_cancelled() and past.starting is None:
                     self._unbegun.add(run.id)
                 found[str(run.id)] = Ended(state.is_completed(), _said(run), past.starting, died)
@@ -150,20 +146,16 @@ class WorkPool:
         return self._patiently(partial(ask.finished_tasks, list(self._flying)))
 
     def cancel(self, why: str) -> None:
-        """Ask all runs that are under way to end; `ended` tells when they have. Those too that were given up or counted out,
-        and may be at work all the same, now or when their machine wakes."""
+        """Ask all runs that are under way to end; `ended` tells when they have. Those too that were given up,
+        and may begin all the same."""
         troubles, away = list[str](), False
         # They cost money: each is tried, unless the server is not there, which it is not for any.
-        for run in (*self._flying, *self._counted_out, *self._unbegun.runs):
+        for run in (*self._flying, *self._unbegun.runs):
             if away:
                 troubles.append(str(run))
                 continue
             try:
-                if run not in self._counted_out:
-                    ask.cancel(run, why)
-                elif all(map(_counted_out, ask.runs(next(ask.pages([run]))))):
-                    # To Prefect it is over, so it gets no place again; its process sees it all the same (infra.cancelled).
-                    ask.mark_cancelled(run, why)
+                ask.cancel(run, why)
             except UNANSWERED as trouble:
                 away = isinstance(trouble, httpx.TransportError)
                 troubles.append(f"{run}: {trouble}")
@@ -182,29 +174,6 @@ class WorkPool:
             for run in left:
                 self._patiently(partial(ask.cancel, run, why))
             asked |= left
-
-    def _end_returned(self) -> None:
-        """Cancel runs that the automation counted out and that work all the same: their machine slept, or was cut off.
-        What they had left was sent again. One that is silent is not cancelled: it would only take a place again."""
-        due = [run for run, looked in self._counted_out.items() if uptime() - looked >= LOOK_AGAIN]
-        if not due:
-            return
-        there = [run for wanted in ask.pages(due) for run in self._patiently(partial(ask.runs, wanted))]
-        for run in there:
-            if not _counted_out(run):
-                continue  # it has ended, or somebody took it in hand
-            assert run.state is not None
-            last = self._patiently(partial(ask.life, run.id)).last
-            if last is None or last <= run.state.timestamp:
-                self._counted_out[run.id] = uptime()
-                due.remove(run.id)
-                continue
-            self._patiently(
-                partial(ask.cancel, run.id, "it was counted out, and what it had left was sent again", True)
-            )
-            self._say(f"{run.name} ({run.id}) was counted out and goes on; it is cancelled")
-        for run_id in due:
-            del self._counted_out[run_id]
 
     def _given_up(self, run: FlowRun, silent: float | None, asked: float) -> Ended | None:
         """How a run ended that is no longer waited for; None for all others. asked: when the server was asked about it.
@@ -283,11 +252,6 @@ class WorkPool:
 def places_of(deployment: str, queue: str) -> int:
     """How many runs of a deployment can go on at a time. Raises WorkPoolError as WorkPool does."""
     return WorkPool(deployment, queue, (), lambda text: None).places
-
-
-def _counted_out(run: FlowRun) -> bool:
-    """Whether the automation of infra.automations took its machine for gone."""
-    return run.state is not None and run.state.is_crashed() and (run.state.message or "").startswith(NO_HEARTBEAT)
 
 
 def _said(run: FlowRun) -> str:

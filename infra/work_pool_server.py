@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort, LogSort, TaskRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled, Cancelling
+from prefect.states import Cancelling
 
 from infra.prefect_api import client
 from infra.work_pool_types import WorkPoolError
@@ -31,11 +31,6 @@ class Life:
 
     signs: frozenset[tuple[UUID, datetime]]
     begun: bool
-
-    @property
-    def last(self) -> datetime | None:
-        """When the server last heard of something; None if it never did."""
-        return max((when for _, when in self.signs), default=None)
 
 
 def look_up(deployment: str, queue: str) -> tuple[DeploymentResponse, str, int]:
@@ -134,20 +129,11 @@ def life(run: UUID) -> Life:
     )
 
 
-def cancel(run: UUID, why: str, force: bool = False) -> None:
-    """Ask a run to end. force: even one that is over, by what Prefect knows."""
+def cancel(run: UUID, why: str) -> None:
+    """Ask a run to end."""
     with client() as server:
         try:
-            server.set_flow_run_state(run, Cancelling(message=why), force=force)
-        except ObjectNotFound:
-            return  # deleted meanwhile
-
-
-def mark_cancelled(run: UUID, why: str) -> None:
-    """Have a run for cancelled that is over, by what Prefect knows, and may go on: its process sees it, and ends itself."""
-    with client() as server:
-        try:
-            server.set_flow_run_state(run, Cancelled(message=why), force=True)
+            server.set_flow_run_state(run, Cancelling(message=why))
         except ObjectNotFound:
             return  # deleted meanwhile
 

@@ -19,7 +19,7 @@ from prefect.utilities.templating import apply_values
 from flows.presets import preset
 from flows.serve import deployments as served
 from infra.announce import event_of
-from infra.cancelled import end_when_cancelled, say_cancelled
+from infra.cancelled import end_when_cancelled, end_when_sent_again, say_cancelled
 from infra.job_templates import CPU_POOL, GPU_POOL, KINDS, job_template
 from infra.pools import QUEUES
 from infra.prefect_file import read_prefect_file
@@ -57,7 +57,8 @@ each_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=name_of
 @each_deployment
 def test_every_deployed_flow_ends_itself_when_it_is_cancelled(deployment: dict[str, Any]) -> None:
     flow = flow_of(deployment)
-    assert end_when_cancelled in flow.on_running_hooks and say_cancelled in flow.on_crashed_hooks
+    wanted = end_when_sent_again if flow.name in SENT else end_when_cancelled
+    assert wanted in flow.on_running_hooks and say_cancelled in flow.on_crashed_hooks
 
 
 def test_what_people_and_drivers_start_is_deployed_where_it_belongs() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,10 +23,11 @@ from prefect.settings import (
     PREFECT_SERVER_ANALYTICS_ENABLED,
     temporary_settings,
 )
-from prefect.states import Cancelling
+from prefect.states import Cancelling, Crashed, Running
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.command import run
+from infra.automations import NO_HEARTBEAT
 from infra.cancelled import RunCancelled, run_cancellable
 from infra.lease import Lease
 from infra.store import Store
@@ -134,3 +137,47 @@ def test_ctrl_c_stays_ctrl_c(server: SyncPrefectClient) -> None:
 @flow(persist_result=False)
 def interrupted() -> None:
     wait_long()
+
+
+WAITING = """
+import sys, time, types, uuid
+from infra import cancelled
+cancelled.ASK_EVERY, cancelled.WORKER_HAS = 0.5, 1.0
+run = types.SimpleNamespace(id=uuid.UUID(sys.argv[2]), deployment_id=uuid.uuid4())
+getattr(cancelled, sys.argv[1])(None, run, None)
+print("begun", flush=True)
+time.sleep(120)
+"""
+
+
+@pytest.mark.parametrize(
+    ("hook", "message", "ends"),
+    [
+        ("end_when_sent_again", f"{NO_HEARTBEAT} 15 min: its machine is gone", True),
+        ("end_when_sent_again", "another crash", False),
+        ("end_when_cancelled", f"{NO_HEARTBEAT} 15 min: its machine is gone", False),
+    ],
+)
+def test_a_machine_that_slept_ends_what_was_sent_again_and_nothing_else(
+    server: SyncPrefectClient, hook: str, message: str, ends: bool
+) -> None:
+    run = server.create_flow_run(holding, state=Running()).id
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING, hook, str(run)],
+        env={**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value()},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        time.sleep(2)
+        assert process.poll() is None
+        server.set_flow_run_state(run, Crashed(message=message), force=True)
+        if ends:
+            assert process.wait(60) == -signal.SIGTERM
+        else:
+            time.sleep(5)
+            assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+    assert server.read_flow_run(run).state_name == "Crashed", "that is what happened"

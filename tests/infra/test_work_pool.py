@@ -150,37 +150,30 @@ def test_a_run_that_crashes_is_blamed_if_it_had_begun_an_evaluation(server: Sync
     assert found[began].died and not found[never].died
 
 
-def test_a_run_that_the_automation_counts_out_blames_nobody_and_is_ended_if_its_machine_comes_back(
-    server: SyncPrefectClient, pool: WorkPool, said: list[str]
-) -> None:
-    gone, slept = pool.send("gone", {}), pool.send("slept", {})
-    for run in (gone, slept):
-        be(server, run, Pending(), Running())
-        begin_task(server, run, "1", Running())
-        be(server, run, Crashed(message=f"{NO_HEARTBEAT} 15 min: its machine is gone"))
-    found = pool.ended()
-    assert found.keys() == {gone, slept} and not any(end.died or end.completed for end in found.values())
-    begin_task(server, slept, "2", Running())  # it woke up
-    assert not pool.ended()
-    assert server.read_flow_run(UUID(slept)).state_name == "Cancelling"
-    assert server.read_flow_run(UUID(gone)).state_name == "Crashed"  # cancelled, it would take a place
-    assert "slept" in said[-1] and "is cancelled" in said[-1]
-    be(server, gone, Completed())
-    assert not pool.ended() and not pool._counted_out
-
-
-def test_whoever_leaves_cancels_those_too_that_were_counted_out_and_may_wake_and_none_that_ended(
+def test_a_run_that_the_automation_counts_out_blames_nobody_and_stays_crashed(
     server: SyncPrefectClient, pool: WorkPool
 ) -> None:
-    sleeps, ended = pool.send("sleeps", {}), pool.send("ended", {})
-    for run in (sleeps, ended):
-        be(server, run, Pending(), Running(), Crashed(message=f"{NO_HEARTBEAT} 15 min: its machine is gone"))
-    assert pool.ended().keys() == {sleeps, ended}
-    be(server, ended, Completed())
+    gone = pool.send("gone", {})
+    be(server, gone, Pending(), Running())
+    begin_task(server, gone, "1", Running())
+    be(server, gone, Crashed(message=f"{NO_HEARTBEAT} 15 min: its machine is gone"))
+    found = pool.ended()
+    assert found.keys() == {gone} and not (found[gone].died or found[gone].completed)
     with pool:
         pass
-    assert server.read_flow_run(UUID(sleeps)).state_name == "Cancelled", "it has no place in the pool again"
-    assert server.read_flow_run(UUID(ended)).state_name == "Completed"
+    assert server.read_flow_run(UUID(gone)).state_name == "Crashed", "cancelled, it would have a place again"
+
+
+def test_whoever_leaves_cancels_those_too_that_were_given_up_and_may_yet_begin(
+    server: SyncPrefectClient, pool: WorkPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_pool, "LONGEST_PENDING", 0.0)
+    late = taken(server, pool, "late")
+    assert pool.ended().keys() == {str(late)}
+    be(server, str(late), Running())  # between two looks
+    with pool:
+        pass
+    assert server.read_flow_run(late).state_name == "Cancelling"
 
 
 def test_a_cancelled_run_whose_worker_is_gone_is_not_waited_for_for_ever(
