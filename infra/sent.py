@@ -33,7 +33,7 @@ class Sent:
         dates are older than that of one before: then the server's clock was set back."""
         new = life.signs if self.life is None else life.signs - self.life.signs
         if new:
-            self.lived = self._here(max(when for _, when in new), max(self.at, self.looked))
+            self.lived = max(self._here(when, max(self.at, self.looked)) for _, when in new)
         self.looked, self.life = asked, life
 
     def silent(self, now: float) -> float:

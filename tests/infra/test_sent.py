@@ -55,6 +55,13 @@ def test_what_was_seen_before_grows_old_here_whatever_the_server_says() -> None:
     assert sent.silent(now) == before == pytest.approx(350, abs=1)
 
 
+def test_before_the_first_look_too_the_clock_may_have_been_set_back() -> None:
+    now = uptime()
+    sent = Sent(now - 500, CREATED)
+    sent.saw_life(life(10, -7000), now)
+    assert sent.silent(now) == pytest.approx(0, abs=1)
+
+
 def test_a_sign_is_new_whose_date_is_older_than_that_of_the_one_before() -> None:
     now = uptime()
     sent = Sent(now - 500, CREATED)
