@@ -257,6 +257,10 @@ def test_a_more_faithful_way_is_recommended_only_with_its_whole_interval() -> No
     assert "at 2.0 times the work" in recommendation(clear)
 
 
+def test_to_retrain_every_coalition_is_never_recommended_instead_of_fine_tuning() -> None:
+    assert recommended(of_ways(steps_1500={"ahead": estimate(0.2, 0.1)})) is None
+
+
 def test_a_cheaper_way_is_recommended_if_it_is_no_worse() -> None:
     chosen = recommended(of_ways(steps_50={"ahead": estimate(0.02, 0.08)}))
     assert chosen is not None and chosen.steps == 50
