@@ -19,9 +19,10 @@ def named(way: Way) -> str:
 def recommended(found: PropertyFound) -> Way | None:
     """The way that should be the study's instead of its own; None if the figures do not bear out a change.
 
-    Of ways of its kind (fine-tuning or retraining) that are ahead of the study's own with the whole interval of the difference, the one with the least work; else,
-    of ways with less work that are no worse in the figure, nor by more than WORSE anywhere in that interval, the one with
-    the least. Work is counted in multiply-accumulates: seconds depend on what else a machine did.
+    Of ways of its kind (fine-tuning or retraining) that are ahead of the study's own with the whole interval of the
+    difference, the one with the least work; else, of those with less work that are no worse in the figure, nor by more than
+    WORSE anywhere in that interval, the one with the least. Work is counted in multiply-accumulates: seconds depend on what
+    else a machine did.
     """
     own = found.own_way
     # Retraining tells what pruning alone does; as a way of evaluating coalitions it is what fine-tuning is there to save.
@@ -49,8 +50,8 @@ def recommendation(found: PropertyFound) -> str:
     if instead is None:
         kind = "fine-tuning" if own.mode == "finetune" else "retraining"
         return (
-            f"These figures support no change of the study's defaults ({named(own)}): no other way of {kind} is more faithful with "
-            "the whole interval of the difference, and none with less work is as faithful."
+            f"These figures support no change of the study's defaults ({named(own)}): no other way of {kind} is more "
+            "faithful with the whole interval of the difference, and none with less work is as faithful."
         )
     times = relative_work(instead, found)
     assert times is not None and instead.ahead is not None  # else it were not recommended
