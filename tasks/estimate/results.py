@@ -73,6 +73,8 @@ def _result(
         former=used.former if used.former.any() else None,
     )
     asked = len(used.values) - used.reused
+    # Where every coalition is there, the definition needs no others, and takes none with somebody who has left.
+    with_former = 0 if credits.estimator == "definition" else used.with_former
     inner = used.values[:asked][used.coalitions[:asked].any(axis=1)]
     return PropertyResult(
         name=name,
@@ -84,6 +86,6 @@ def _result(
         seed_noise=noise.sd,
         seed_correlation=noise.correlation,
         audit_rows=noise.coalitions,
-        reused=used.reused,
-        reused_with_former=used.with_former,
+        reused=used.reused - used.with_former + with_former,
+        reused_with_former=with_former,
     )

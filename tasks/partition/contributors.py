@@ -30,7 +30,11 @@ def restrict(
         return claims, names, []
     if unknown := [name for name in only if name not in names and name not in opted_out]:
         hints = "; ".join(f"{name!r} (closest: {', '.join(closest(name, names)) or 'none'})" for name in unknown)
-        raise DataError(f"data.only names contributors that are not in the data: {hints}")
+        there = named([repr(name) for name in sorted(names)])
+        raise DataError(
+            f"data.only names contributors that are not in the data: {hints}; there are: {there}. Leave data.only out to "
+            "take everybody"
+        )
     counts = count(claim.shares for claim in claims)
     problems = [
         Problem(name, "not-in-only", f"{name!r} is not in data.only; {counts.get(name, 0):g} images", "left out")

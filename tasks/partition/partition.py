@@ -66,7 +66,12 @@ def partition(
     contributors = describe(images, becomes)
     if len(contributors) < 2:
         left = f"only {contributors[0].name!r} has" if contributors else "no contributor has"
-        raise DataError(f"{spec.url}: {left} training images; credit is shared between at least two", problems)
+        raise DataError(
+            f"{spec.url}: {left} training images; credit is shared between at least two. Who has fewer than "
+            f"data.minimum_images ({spec.minimum_images}), counted without held-out ones, is merged with others or left "
+            "out: lower it, or set data.small_contributors to keep",
+            problems,
+        )
     if not any(image.heldout for image in images):
         reason = "no image is held out; raise data.heldout_fraction or change data.heldout_salt"
         problems.append(Problem(spec.url, "no-heldout", reason, "kept"))

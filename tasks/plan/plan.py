@@ -104,13 +104,14 @@ def make_plan(
     """
     estimation, images, earlier = study.estimation, images_of(partition), earlier or {}
     archive = NOTHING_REUSED
-    if estimation.reuse and estimation.takes_any_rows:
+    rows = first_round(estimation, images)
+    everything = len(images) < 30 and len(distinct(_with_ends(rows))) == 2 ** len(images)
+    if estimation.reuse and estimation.takes_any_rows and not everything:
         owners = {fingerprint: who.name for fingerprint, who in earlier.items()}
         archive = find_archive(study, partition, pruned, statistics, ledger, known_owners=owners, exclude=())
     known_sizes = {fingerprint: who.images for fingerprint, who in earlier.items()}
     plan = Plan((), {}, frozenset(), 0, archive, sizes_with_former(partition, archive.former, known_sizes))
 
-    rows = first_round(estimation, images)
     repeated = audit_rows(study, distinct(rows))
     there, unscored = plan.there(len(images), []), plan.in_part(len(images))
     if estimation.design == "a_optimal" and repeated:
@@ -123,6 +124,12 @@ def make_plan(
     ):
         rows = opening(estimation, images, np.array(repeated, dtype=bool).reshape(-1, len(images)), there, unscored)
     return extend(plan, study, partition, pruned, statistics, ledger, rows, repeated=repeated)
+
+
+def _with_ends(rows: Coalitions) -> Coalitions:
+    """Nobody's and everybody's coalition too, which every design asks for."""
+    n = rows.shape[1]
+    return np.concatenate([np.zeros((1, n), bool), np.ones((1, n), bool), rows])
 
 
 def extend(

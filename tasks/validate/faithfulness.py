@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
 from tasks.publish import numbers, text
 from tasks.publish.numbers import Scale
 from tasks.validate.types import RANDOM, Estimate, Method, PropertyFound, Validation
@@ -34,7 +36,7 @@ def sentences(found: Validation | None, property_name: str) -> list[str]:
             f"How faithful: not measured for this {what}. Run `validate` on the study to hold its values and credits "
             "against models retrained from scratch."
         ]
-    return [_values(found, of_property), *_credits(found, of_property)]
+    return [_values(found, of_property), *_size(found, of_property), *_credits(found, of_property)]
 
 
 def of_property(found: Validation | None, property_name: str) -> list[str]:
@@ -68,8 +70,25 @@ def why(found: Estimate) -> str:
 
 
 def chance(found: PropertyFound) -> str:
-    """How far from zero random credits get: 0 ± 0.38; a dash where it is not known."""
-    return numbers.MISSING if found.chance_sd is None else f"0 ± {_CORRELATION.write(min(1, CHANCE * found.chance_sd))}"
+    """How far from zero 95 % of random credits lie: 0 ± 0.62; a dash where it is not known."""
+    far = reach(found)
+    return numbers.MISSING if far is None else f"0 ± {_CORRELATION.write(far)}"
+
+
+def reach(found: PropertyFound) -> float | None:
+    """The same as a number."""
+    if found.chance is not None or found.chance_sd is None:
+        return found.chance
+    return min(1, CHANCE * found.chance_sd)
+
+
+def scale(found: Validation, of: PropertyFound) -> float | None:
+    """How large differences between coalitions of one size are in the study's own way, of those between the retrained: the
+    slope of the one on the other by least squares; None where there is none."""
+    alike = np.array([(value, true) for size, value, true in of.own_way.points if size == found.one_size])
+    if len(alike) < 3 or np.ptp(alike[:, 1]) == 0:
+        return None
+    return float(np.polyfit(alike[:, 1], alike[:, 0], 1)[0])
 
 
 def faithful(found: PropertyFound) -> Faithful:
@@ -122,7 +141,7 @@ def _values(found: Validation, of_property: PropertyFound) -> str:
         return f"How faithful: values could not be held against models retrained from scratch: {why(pearson)}."
     people = f"{found.one_size:,} {'contributor' if found.one_size == 1 else 'contributors'}"
     meaning = {
-        "yes": "so the study's way of realising coalitions is faithful for this property",
+        "yes": "so the study's way of realising coalitions orders them faithfully for this property",
         "in part": "so they agree better than chance, but less closely than one would wish",
         "not shown": "so it is not shown that the study's way of realising coalitions is faithful",
         "no": "so the study's way of realising coalitions turns this property round",
@@ -132,6 +151,13 @@ def _values(found: Validation, of_property: PropertyFound) -> str:
         f"How faithful: on {coalitions(pearson.count)} of {people} retrained from scratch ({day(found)}, epoch "
         f"{found.epoch}), values agreed with Pearson {figure(pearson)} and Spearman {figure(spearman)}; {meaning}."
     )
+
+
+def _size(found: Validation, of_property: PropertyFound) -> list[str]:
+    times = scale(found, of_property)
+    if times is None or faithful(of_property) in ("no", "not measured"):
+        return []
+    return [f"Differences between these coalitions came out {_CORRELATION.write(times)} times as large as retrained."]
 
 
 def _credits(found: Validation, of_property: PropertyFound) -> list[str]:

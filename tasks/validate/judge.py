@@ -19,7 +19,7 @@ from tasks.plan.aside import values_of
 from tasks.plan.design import Coalitions
 from tasks.plan.plan import Plan
 from tasks.publish.types import PropertyResult
-from tasks.validate.types import Against, Estimate, Method, PropertyFound, Repeat, Way
+from tasks.validate.types import RANDOM, Against, Estimate, Method, PropertyFound, Repeat, Way
 from tasks.validate.worlds import Asked, Chosen
 from tasks.validation.correlation import Correlation
 from tasks.validation.counterfactual import Counterfactuals
@@ -99,6 +99,7 @@ def judge(evidence: Evidence) -> PropertyFound:
         spread=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
         noise=result.seed_noise,
         chance_sd=None if by_chance is None else float(np.std(by_chance)),
+        chance=None if by_chance is None else against_chance(0.0, by_chance).threshold,
         ways=tuple(_way(evidence, way, evaluated) for way, evaluated in (evidence.own, *evidence.ways)),
         methods=_methods(evidence, rows, values, by_chance),
         repeat=None if evidence.repeat is None else _repeat(evidence, *evidence.repeat),
@@ -176,7 +177,10 @@ def _methods(evidence: Evidence, rows: Coalitions, values: Floats, by_chance: Fl
                 other_replicates=theirs,
             )
         value = score.combined.value
-        chance = None if by_chance is None or value is None else against_chance(value, by_chance)
+        # One random draw is shown for what it is: a verdict on it would say nothing.
+        chance = None
+        if by_chance is not None and value is not None and name != RANDOM:
+            chance = against_chance(value, by_chance)
         cut = None if changes is None else changes[changes["method"] == name]
         found.append(
             Method(

@@ -17,7 +17,7 @@ from tasks.publish import text
 from tasks.publish.numbers import Scale, percent
 from tasks.publish.plot_history import slim
 from tasks.publish.plots import ABOVE, FAINT, INK, OPEN, QUIET, as_svg
-from tasks.validate.faithfulness import CHANCE
+from tasks.validate.faithfulness import reach
 from tasks.validate.types import Method, PropertyFound, Validation, Way
 
 _BAND = "#EEF0F2"
@@ -174,8 +174,8 @@ def _scores(of: PropertyFound) -> Figure:
     methods = shown(of)
     height = 0.62 + 0.215 * len(methods)
     figure, (axes,) = _figure(6.0, height, [(0.31, 0.5 / height, 0.67, 1 - 0.58 / height)])
-    if of.chance_sd is not None:
-        axes.axvspan(-CHANCE * of.chance_sd, CHANCE * of.chance_sd, color=_BAND, linewidth=0, zorder=0)
+    if (far := reach(of)) is not None:
+        axes.axvspan(-far, far, color=_BAND, linewidth=0, zorder=0)
     axes.axvline(0, color=QUIET, linewidth=0.9, zorder=1)
     for place, method in enumerate(methods):
         lds = method.lds
@@ -185,7 +185,7 @@ def _scores(of: PropertyFound) -> Figure:
                           fontsize=7.5)  # fmt: skip
     _names(axes, methods)
     edge = [0.0, 1.0, *(end for m in methods for end in (m.lds.value, m.lds.low, m.lds.high) if end is not None)]
-    edge += [] if of.chance_sd is None else [-CHANCE * of.chance_sd]
+    edge += [] if far is None else [-far]
     axes.set_xlim(max(min(edge), -1) - 0.04, min(max(edge), 1) + 0.04)
     axes.set_xlabel("LDS (Spearman of added-up credits with retrained values)", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))

@@ -118,13 +118,15 @@ class Against(Found):
 
 class PropertyFound(Found):
     """All of one property. spread: s.d. of v between the retrained coalitions of one size; noise: s.d. of one evaluation of
-    the study between seeds. chance_sd: of random credits' LDS. repeat: None where nothing was retrained twice."""
+    the study between seeds. chance_sd: of random credits' LDS, and chance: how far from
+    zero 95 % of them lie (None in validations before 30 November 2026). repeat: None where nothing was retrained twice."""
 
     name: str
     unit: str
     spread: float
     noise: float | None
     chance_sd: float | None
+    chance: float | None = None
     ways: tuple[Way, ...]
     methods: tuple[Method, ...]
     repeat: Repeat | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tasks.publish import numbers
 from tasks.validate.blocks import Answer, Block
 from tasks.validate.faithfulness import (
     NOT_SCORED,
@@ -13,6 +14,7 @@ from tasks.validate.faithfulness import (
     listed,
     of_standing,
     ours,
+    scale,
     why,
 )
 from tasks.validate.recommend import named
@@ -29,7 +31,7 @@ def _faithful(found: Validation, of: PropertyFound) -> Answer:
     if pearson.value is None:
         return Answer(question, f"Not known: {why(pearson)}.")
     answer = {
-        "yes": "Yes",
+        "yes": "Yes, as far as their order goes",
         "in part": "In part: values agree better than chance, but less closely than one would wish",
         "not shown": "Not shown: the interval holds zero",
         "no": "No: values are turned round",
@@ -39,8 +41,15 @@ def _faithful(found: Validation, of: PropertyFound) -> Answer:
         question,
         f"{answer}. On {coalitions(pearson.count)} of {found.one_size} of {len(found.contributors)} contributors, Pearson "
         f"{figure(pearson)} and Spearman {figure(of.own_way.spearman)} with models retrained from scratch "
-        f"({named(of.own_way)}).",
+        f"({named(of.own_way)}).{_size(found, of)}",
     )
+
+
+def _size(found: Validation, of: PropertyFound) -> str:
+    times = scale(found, of)
+    if times is None:
+        return ""
+    return f" Differences between coalitions come out {numbers.alone(times, 2)} times as large as retrained."
 
 
 def _predicts(of: PropertyFound) -> Answer:

@@ -61,8 +61,9 @@ class Difference:
 
 @dataclass(frozen=True)
 class Chance:
-    """sd: of random credits' scores. threshold: what they exceed in 1 - level of the draws. p_value: how often they reach
-    the method's score, (1 + times) / (1 + draws). better: whether the method's score is above chance at that level."""
+    """sd: of random credits' scores. threshold: how far from zero they get in all but 1 - level of the draws. p_value: how
+    often they get as far as the method's score, (1 + times) / (1 + draws). better: whether the method's score lies above the
+    threshold."""
 
     sd: float
     threshold: float
@@ -187,11 +188,11 @@ def random_lds(
 
 
 def against_chance(score: float, by_chance: Floats, *, level: float = 0.95) -> Chance:
-    """A method's score beside those of random credits, float64[draws] from `random_lds`, one-sided."""
-    times = int((by_chance >= score).sum())
-    p_value = (1 + times) / (1 + len(by_chance))
-    threshold = float(np.quantile(by_chance, check_level(level)))
-    return Chance(float(by_chance.std(ddof=1)), threshold, p_value, p_value <= 1 - level)
+    """A method's score beside those of random credits, float64[draws] from `random_lds`, two-sided."""
+    far = np.abs(by_chance)
+    p_value = (1 + int((far >= abs(score)).sum())) / (1 + len(far))
+    threshold = float(np.quantile(far, check_level(level)))
+    return Chance(float(by_chance.std(ddof=1)), threshold, p_value, score > threshold)
 
 
 def _test_set(coalitions: ArrayLike, values: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:

@@ -169,6 +169,14 @@ def test_who_joins_is_shown_with_few_new_evaluations_and_their_interval_is_as_na
     assert result.reused > 60
 
 
+def test_where_all_coalitions_of_those_who_are_here_are_asked_for_none_with_who_left_is_said_to_count() -> None:
+    world = World()
+    play(study(budget=64), people(6), world)
+    plan, (result,) = play(study(budget=64), people(6, left=[3]), world)
+    assert result.credits.estimator == "definition" and not plan.archive.former_names
+    assert (result.reused, result.reused_with_former) == (0, 0)
+
+
 def test_who_leaves_is_named_and_still_informs_the_rest() -> None:
     world = World()
     play(study(budget=80), people(10), world)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -39,8 +40,10 @@ def test_the_sentence_names_coalitions_day_epoch_and_figures_with_intervals() ->
     assert sentences(build(half=0.1), "heldout_loss")[0] == (
         "How faithful: on 24 coalitions of 4 contributors retrained from scratch (24 November 2026, epoch 1), values "
         "agreed with Pearson 0.81 (0.71 to 0.91) and Spearman 0.78 (0.68 to 0.88); so the study's way of realising "
-        "coalitions is faithful for this property."
+        "coalitions orders them faithfully for this property."
     )
+    assert re.fullmatch(r"Differences between these coalitions came out 0\.\d\d times as large as retrained\.",
+                        sentences(build(half=0.1), "heldout_loss")[1])  # fmt: skip
     assert "better than chance: LDS 0.55 (0.35 to 0.75); 95 % of random credits lie within 0 ± 0.38." in said(build())
 
 
@@ -52,7 +55,7 @@ def test_what_was_not_measured_is_said_and_how_to(found: Validation | None, what
 @pytest.mark.parametrize(
     ("pearson", "verdict", "words"),
     [
-        (estimate(0.8, 0.2), "yes", "is faithful for this property"),
+        (estimate(0.8, 0.2), "yes", "orders them faithfully for this property"),
         (estimate(0.69, 0.2), "in part", "less closely than one would wish"),
         (estimate(0.9, 0.95), "not shown", "not shown"),
         (estimate(-0.8, 0.2), "no", "turns this property round"),
