@@ -158,6 +158,12 @@ def distinct(rows: Coalitions) -> Coalitions:
     return rows[np.sort(first)]
 
 
+def with_ends(rows: Coalitions) -> Coalitions:
+    """The empty and the grand coalition, which every design asks for, then these: bool[2 + k, contributors]."""
+    n = rows.shape[1]
+    return np.concatenate([np.zeros((1, n), bool), np.ones((1, n), bool), rows])
+
+
 def is_identified(rows: Coalitions, estimation: EstimationSpec, sizes: Floats) -> bool:
     """Whether these coalitions tell all credits apart."""
     try:

@@ -19,7 +19,17 @@ from tasks.evaluate.jobs import Job, Outcome, Role
 from tasks.partition import Partition
 from tasks.plan.archive import Archive, find_archive
 from tasks.plan.chain import chain, properties_of
-from tasks.plan.design import FIRST, Coalitions, Floats, audit_rows, distinct, first_round, images_of, opening
+from tasks.plan.design import (
+    FIRST,
+    Coalitions,
+    Floats,
+    audit_rows,
+    distinct,
+    first_round,
+    images_of,
+    opening,
+    with_ends,
+)
 from tasks.plan.former import Earlier, sizes_with_former
 from tasks.plan.lacking import Held, lacking, stored
 from tasks.plan.rounds import Ending, Round
@@ -105,7 +115,7 @@ def make_plan(
     estimation, images, earlier = study.estimation, images_of(partition), earlier or {}
     archive = NOTHING_REUSED
     rows = first_round(estimation, images)
-    everything = len(images) < 30 and len(distinct(_with_ends(rows))) == 2 ** len(images)
+    everything = len(images) < 30 and len(distinct(with_ends(rows))) == 2 ** len(images)
     if estimation.reuse and estimation.takes_any_rows and not everything:
         owners = {fingerprint: who.name for fingerprint, who in earlier.items()}
         archive = find_archive(study, partition, pruned, statistics, ledger, known_owners=owners, exclude=())
@@ -124,12 +134,6 @@ def make_plan(
     ):
         rows = opening(estimation, images, np.array(repeated, dtype=bool).reshape(-1, len(images)), there, unscored)
     return extend(plan, study, partition, pruned, statistics, ledger, rows, repeated=repeated)
-
-
-def _with_ends(rows: Coalitions) -> Coalitions:
-    """Nobody's and everybody's coalition too, which every design asks for."""
-    n = rows.shape[1]
-    return np.concatenate([np.zeros((1, n), bool), np.ones((1, n), bool), rows])
 
 
 def extend(

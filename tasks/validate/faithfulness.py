@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-
 from tasks.publish import numbers, text
 from tasks.publish.numbers import Scale
 from tasks.validate.types import RANDOM, Estimate, Method, PropertyFound, Validation
@@ -36,7 +34,8 @@ def sentences(found: Validation | None, property_name: str) -> list[str]:
             f"How faithful: not measured for this {what}. Run `validate` on the study to hold its values and credits "
             "against models retrained from scratch."
         ]
-    return [_values(found, of_property), *_size(found, of_property), *_credits(found, of_property)]
+    told = [_values(found, of_property), size(of_property), *_credits(found, of_property)]
+    return [sentence for sentence in told if sentence]
 
 
 def of_property(found: Validation | None, property_name: str) -> list[str]:
@@ -82,13 +81,12 @@ def reach(found: PropertyFound) -> float | None:
     return min(1, CHANCE * found.chance_sd)
 
 
-def scale(found: Validation, of: PropertyFound) -> float | None:
-    """How large differences between coalitions of one size are in the study's own way, of those between the retrained: the
-    slope of the one on the other by least squares; None where there is none."""
-    alike = np.array([(value, true) for size, value, true in of.own_way.points if size == found.one_size])
-    if len(alike) < 3 or np.ptp(alike[:, 1]) == 0:
-        return None
-    return float(np.polyfit(alike[:, 1], alike[:, 0], 1)[0])
+def size(found: PropertyFound) -> str:
+    """How large differences between coalitions come out in the study's own way; empty where that is not known."""
+    scale = found.own_way.scale
+    if scale is None or scale.value is None:
+        return ""
+    return f"Differences between these coalitions come out {figure(scale)} times as large as retrained."
 
 
 def faithful(found: PropertyFound) -> Faithful:
@@ -151,13 +149,6 @@ def _values(found: Validation, of_property: PropertyFound) -> str:
         f"How faithful: on {coalitions(pearson.count)} of {people} retrained from scratch ({day(found)}, epoch "
         f"{found.epoch}), values agreed with Pearson {figure(pearson)} and Spearman {figure(spearman)}; {meaning}."
     )
-
-
-def _size(found: Validation, of_property: PropertyFound) -> list[str]:
-    times = scale(found, of_property)
-    if times is None or faithful(of_property) in ("no", "not measured"):
-        return []
-    return [f"Differences between these coalitions came out {_CORRELATION.write(times)} times as large as retrained."]
 
 
 def _credits(found: Validation, of_property: PropertyFound) -> list[str]:

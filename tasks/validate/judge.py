@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tasks.evaluate.jobs import Outcome
 from tasks.plan.aside import values_of
-from tasks.plan.design import Coalitions
+from tasks.plan.design import Coalitions, with_ends
 from tasks.plan.plan import Plan
 from tasks.publish.types import PropertyResult
 from tasks.validate.types import RANDOM, Against, Estimate, Method, PropertyFound, Repeat, Way
@@ -25,8 +25,8 @@ from tasks.validation.correlation import Correlation
 from tasks.validation.counterfactual import Counterfactuals
 from tasks.validation.exact import Method as Compared
 from tasks.validation.exact import compare_with_exact, exact_credits
-from tasks.validation.fidelity import agreement, pearson_difference
-from tasks.validation.lds import against_chance, lds_difference, linear_datamodeling_score, random_lds
+from tasks.validation.fidelity import agreement, pearson_difference, slope
+from tasks.validation.lds import against_chance, chance_reach, lds_difference, linear_datamodeling_score, random_lds
 from tasks.validation_spec import ValidationSpec
 
 Floats = NDArray[np.float64]
@@ -99,7 +99,7 @@ def judge(evidence: Evidence) -> PropertyFound:
         spread=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
         noise=result.seed_noise,
         chance_sd=None if by_chance is None else float(np.std(by_chance)),
-        chance=None if by_chance is None else against_chance(0.0, by_chance).threshold,
+        chance=None if by_chance is None else chance_reach(by_chance),
         ways=tuple(_way(evidence, way, evaluated) for way, evaluated in (evidence.own, *evidence.ways)),
         methods=_methods(evidence, rows, values, by_chance),
         repeat=None if evidence.repeat is None else _repeat(evidence, *evidence.repeat),
@@ -131,6 +131,7 @@ def _way(evidence: Evidence, way: Asked, evaluated: Evaluated) -> Way:
         ahead=ahead,
         pearson=_estimate(within.pearson),
         spearman=_estimate(within.spearman),
+        scale=_estimate(slope(values[alike], retrained[alike], seed=seed)),
         pearson_across=_estimate(across.pearson) if several else _ONE_SIZE,
         spearman_across=_estimate(across.spearman) if several else _ONE_SIZE,
         points=tuple(
@@ -234,7 +235,7 @@ def _by_share(changes: pd.DataFrame | None, kind: str) -> dict[str, float | None
 
 def _exact(evidence: Evidence) -> tuple[Floats, tuple[Against, ...]] | None:
     n = evidence.chosen.rows.shape[1]
-    rows = np.concatenate([np.zeros((1, n), bool), np.ones((1, n), bool), evidence.chosen.rows])
+    rows = with_ends(evidence.chosen.rows)
     values = evidence.truth.values(rows, evidence.result)
     if not np.isfinite(values).all():
         return None

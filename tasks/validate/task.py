@@ -23,6 +23,7 @@ from tasks.evaluate.workers import workers_of
 from tasks.frozen import Epoch
 from tasks.partition import Partition
 from tasks.plan.aside import plan_aside
+from tasks.plan.design import with_ends
 from tasks.plan.lacking import Held
 from tasks.plan.plan import Plan
 from tasks.preview.prices import device_kind
@@ -44,7 +45,6 @@ from tasks.validate.worlds import (
     recipe_digest,
     repeated_truth,
     truth,
-    with_ends,
     without_one,
 )
 from tasks.validation.counterfactual import most_coalitions, plan_counterfactuals
@@ -84,7 +84,7 @@ class Prover:
         log, study = get_run_logger(), way.study
         prepare_epoch_on_pool(study, self.epoch, self.store)
         pruned = prune_reference(study, self.epoch, self.reference, self.store)[0]
-        rows = with_ends(way.rows, len(self.partition.contributors)) if way.ends else way.rows
+        rows = with_ends(way.rows) if way.ends else way.rows
         plan = plan_aside(study, self.partition, pruned, self.statistics, Ledger(self.store), rows, "validation")
         log.info("%s: %d evaluations, %d of them in the ledger", way.name, len(plan.jobs), len(plan.cached))
         self.trained += len(plan.missing)
@@ -108,7 +108,7 @@ class Prover:
         for way in ways:
             study = way.study
             pruned = pruned_recipe(study.pruning, study.model, self.reference[0], self.epoch.data)
-            rows = with_ends(way.rows, people) if way.ends else way.rows
+            rows = with_ends(way.rows) if way.ends else way.rows
             plan = plan_aside(study, self.partition, pruned, self.statistics, ledger, rows, "validation")
             found.append(priced(way, pruned, plan, held))
         study = ways[0].study

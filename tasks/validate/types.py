@@ -38,7 +38,9 @@ class Way(Found):
     seconds: of a coalition's training, median, on machines that may have done other things too.
     work: multiply-accumulates of a coalition's training, steps x images a batch x one forward pass of one image.
     ahead: Pearson within the one size less that of the study's own way, on the same coalitions; None for the study's own.
-    pearson, spearman: within the one size. pearson_across, spearman_across: over all that were retrained.
+    pearson, spearman: within the one size. scale: how large differences are there, of those between retrained values, by
+    least squares (None in validations before 30 November 2026). pearson_across, spearman_across: over all that were
+    retrained.
     """
 
     mode: Literal["finetune", "retrain"]
@@ -52,6 +54,7 @@ class Way(Found):
     spearman_across: Estimate
     work: float | None = None
     ahead: Estimate | None = None
+    scale: Estimate | None = None
     points: tuple[tuple[int, float, float], ...]  # (size of the coalition, value this way, value retrained)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tasks.publish import numbers
 from tasks.validate.blocks import Answer, Block
 from tasks.validate.faithfulness import (
     NOT_SCORED,
@@ -14,7 +13,7 @@ from tasks.validate.faithfulness import (
     listed,
     of_standing,
     ours,
-    scale,
+    size,
     why,
 )
 from tasks.validate.recommend import named
@@ -41,15 +40,8 @@ def _faithful(found: Validation, of: PropertyFound) -> Answer:
         question,
         f"{answer}. On {coalitions(pearson.count)} of {found.one_size} of {len(found.contributors)} contributors, Pearson "
         f"{figure(pearson)} and Spearman {figure(of.own_way.spearman)} with models retrained from scratch "
-        f"({named(of.own_way)}).{_size(found, of)}",
+        f"({named(of.own_way)}). {size(of)}".rstrip(),
     )
-
-
-def _size(found: Validation, of: PropertyFound) -> str:
-    times = scale(found, of)
-    if times is None:
-        return ""
-    return f" Differences between coalitions come out {numbers.alone(times, 2)} times as large as retrained."
 
 
 def _predicts(of: PropertyFound) -> Answer:

@@ -186,11 +186,6 @@ def estimation_digest(study: Study, contributors: Sequence[str]) -> str:
     return digest_of("estimated", {**fields, "contributors": sorted(contributors)})
 
 
-def with_ends(rows: Coalitions, contributors: int) -> Coalitions:
-    """The empty and the grand coalition, then these: bool[2 + k, contributors]."""
-    return np.concatenate([np.zeros((1, contributors), bool), np.ones((1, contributors), bool), rows])
-
-
 def without_one(contributors: int) -> Coalitions:
     """Everybody but one, for each of them: bool[n, n]."""
     return ~np.eye(contributors, dtype=bool)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tasks.shapley.validate import check_coalitions, check_values
 
@@ -49,6 +49,25 @@ def agreement(
     return Agreement(
         pearson(one, other, level=level), spearman(one, other, seed=seed, level=level, resamples=resamples)
     )
+
+
+def slope(
+    one: ArrayLike, other: ArrayLike, *, seed: int, level: float = 0.95, resamples: int = RESAMPLES
+) -> Correlation:
+    """How large differences are in `one`, of those in `other`: slope of the one on the other by least squares, float[m]
+    each. The interval is the percentile bootstrap over coalitions. ValueError for what is not finite."""
+    first, second = paired(one, other)
+    reason = why_none(first, second)
+    if reason:
+        return Correlation(None, None, None, len(first), reason)
+    rows = resampled_rows(len(first), resamples, seed)
+    return with_percentiles(float(_slopes(first, second)), _slopes(first[rows], second[rows]), len(first), level)
+
+
+def _slopes(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of x on y along the last axis: float64[..., m] twice to float64[...], NaN where either is constant."""
+    spread = y.std(axis=-1)
+    return rows_correlation(x, y) * x.std(axis=-1) / np.where(spread == 0, np.nan, spread)
 
 
 def pearson_difference(

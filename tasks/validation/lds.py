@@ -187,11 +187,16 @@ def random_lds(
     return scores[np.isfinite(scores)]
 
 
+def chance_reach(by_chance: Floats, level: float = 0.95) -> float:
+    """How far from zero random credits' scores, float64[draws], lie in all but 1 - level of the draws."""
+    return float(np.quantile(np.abs(by_chance), check_level(level)))
+
+
 def against_chance(score: float, by_chance: Floats, *, level: float = 0.95) -> Chance:
     """A method's score beside those of random credits, float64[draws] from `random_lds`, two-sided."""
     far = np.abs(by_chance)
     p_value = (1 + int((far >= abs(score)).sum())) / (1 + len(far))
-    threshold = float(np.quantile(far, check_level(level)))
+    threshold = chance_reach(by_chance, level)
     return Chance(float(by_chance.std(ddof=1)), threshold, p_value, score > threshold)
 
 

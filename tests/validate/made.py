@@ -141,6 +141,7 @@ def way(
         ahead=None if study else estimate(agreement - 0.81, half, most=2),
         pearson=estimate(agreement, half),
         spearman=estimate(agreement - 0.03, half),
+        scale=estimate(0.7 * agreement, half),
         pearson_across=estimate(min(agreement + 0.05, 1), half, 32),
         spearman_across=estimate(agreement, half, 32),
         points=tuple((size, float(v), float(t)) for size, v, t in zip(sizes, values, true, strict=True)),

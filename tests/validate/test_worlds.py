@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tasks.plan.design import with_ends
 from tasks.recipe import Recipe, coalition_training, model_recipe, reference_training, samples_recipe, training_spec
 from tasks.study import Study
 from tasks.validate.worlds import (
@@ -17,7 +18,6 @@ from tasks.validate.worlds import (
     recipe_digest,
     repeated_truth,
     truth,
-    with_ends,
 )
 from tasks.validation_spec import ValidationSpec
 
@@ -44,7 +44,7 @@ def test_coalitions_are_of_half_the_contributors_first_then_of_other_sizes_and_t
 
 def test_few_contributors_have_all_their_coalitions_retrained_so_their_credits_are_exact() -> None:
     chosen = chosen_coalitions(STUDY, 5, ValidationSpec(one_size=24, across_sizes=8))
-    assert chosen.complete and len({row.tobytes() for row in with_ends(chosen.rows, 5)}) == 32
+    assert chosen.complete and len({row.tobytes() for row in with_ends(chosen.rows)}) == 32
     assert (chosen.one_size.sum(axis=1) == chosen.size).all() and chosen.of_one_size == 10
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tasks.validation.correlation import pearson, spearman
-from tasks.validation.fidelity import fidelity, pearson_difference
+from tasks.validation.fidelity import fidelity, pearson_difference, slope
 from tests.validation.known import numbers
 
 
@@ -105,3 +105,11 @@ def test_a_size_curve_that_agrees_across_sizes_is_not_taken_for_agreement_within
         assert numbers(at.pearson)[1] < 0 < numbers(at.pearson)[2] and at.pearson.count == 30
     lonely = fidelity(rows[[0, *range(30, 40)]], np.arange(11.0), np.arange(11.0), seed=0).by_size[3]
     assert lonely.pearson.value is None and "1 rows are too few" in lonely.spearman.reason
+
+
+def test_the_slope_tells_how_large_differences_are_whatever_the_level_and_not_only_their_order():
+    true = np.random.default_rng(0).standard_normal(24)
+    assert numbers(slope(0.2 * true + 5, true, seed=0)) == pytest.approx((0.2, 0.2, 0.2))
+    value, low, high = numbers(slope(0.2 * true + 0.1 * np.random.default_rng(1).standard_normal(24), true, seed=0))
+    assert low < 0.2 < high and low < value < high
+    assert slope(np.ones(24), true, seed=0).value is None
